@@ -1,0 +1,41 @@
+#pragma once
+
+#include <pathkernel/data/dataset.h>
+#include <pathkernel/train/optimizer.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace pathkernel {
+
+/// Recordings of this format version are read by this program; another version is refused by name.
+inline constexpr int recording_format_version = 1;
+
+/// Where a recording was made. Replay gives the same bits only where these agree.
+struct Environment {
+  std::string pathkernel, torch, cpu_capability, cpu_model, blas, system;
+  int64_t threads = 1;
+  static Environment here();
+  /// "torch 2.13.0 instead of 2.12.1; threads 1 instead of 2"; empty when nothing that matters differs.
+  std::string difference(const Environment& other) const;
+};
+
+/// What was trained on what, how.
+struct Manifest {
+  std::string model;       ///< Model::specification(), empty for a user's own module
+  std::string objective = "cross-entropy";
+  std::string dtype = "float";  ///< float | double
+  OptimizerSettings optimizer;
+  DataSource data;
+  uint64_t data_fingerprint = 0;
+  int64_t examples = 0;    ///< N
+  int64_t batch = 64;
+  int64_t steps = 0;       ///< T planned
+  double epochs = 0;
+  uint64_t seed = 0;
+  int64_t checkpoint_every = 0;
+  Environment environment;
+};
+
+}  // namespace pathkernel

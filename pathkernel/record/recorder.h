@@ -1,0 +1,37 @@
+#pragma once
+
+#include <pathkernel/core/tensors.h>
+#include <pathkernel/record/recording.h>
+
+#include <memory>
+#include <string>
+
+namespace pathkernel {
+
+/// Writes a recording while a model trains. Steps are committed together with the next checkpoint or once a second, whichever
+/// comes first; a checkpoint is written beside its final name, synced and renamed, so that a run killed at any moment leaves a
+/// recording that reads as "interrupted at step s".
+class Recorder {
+ public:
+  /// @throws InvalidInput when `folder` exists and is not empty, or cannot be written.
+  Recorder(const std::string& folder, const Manifest& manifest);
+  ~Recorder();
+
+  /// State before the first step; writes checkpoint 0.
+  void begin(const Checkpoint& initial);
+  /// After step record.step; record.hash is of the weights after it.
+  void step(const StepRecord& record);
+  /// True when a checkpoint belongs before step s (every manifest.checkpoint_every steps).
+  bool wants_checkpoint(int64_t s) const;
+  void checkpoint(const Checkpoint& state);
+  void finish(RunStatus status);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// ⌈√T⌉, or wider when that many checkpoints of `bytes` each would pass `budget` bytes on disk.
+int64_t checkpoint_spacing(int64_t steps, int64_t bytes, int64_t budget);
+
+}  // namespace pathkernel

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <pathkernel/core/progress.h>
+#include <pathkernel/data/dataset.h>
+#include <pathkernel/model/model.h>
+#include <pathkernel/record/recording.h>
+#include <pathkernel/train/step.h>
+
+#include <memory>
+
+namespace pathkernel {
+
+/// Repeats a recorded run step by step, with the same operations in the same order, and checks every step's hash.
+class Replay {
+ public:
+  /// @param model  of the recorded architecture; its weights are overwritten
+  /// @param data   the training part; its fingerprint must be the recorded one
+  /// @throws InvalidInput naming the first difference between model or data and what was recorded.
+  Replay(const Recording& recording, Model& model, const Dataset& data);
+
+  /// Puts the state at the start of step s in place (s must have a checkpoint).
+  void restore(int64_t s);
+  /// The step that the next call to advance() repeats.
+  int64_t position() const;
+  /// Repeats one step; `observer` watches it from inside. Returns the log's line; `exact` says whether the hash agreed.
+  struct Repeated { StepRecord record; Batch batch; bool exact; };
+  Repeated advance(StepObserver* observer = nullptr);
+
+  const Optimizer& optimizer() const;   ///< after advance(): the realised linear form of the step just made
+  const Objective& objective() const;
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+/// Outcome of replaying a whole recording.
+struct Verification {
+  int64_t steps = 0;
+  int64_t first_difference = -1;      ///< −1: every hash agreed
+  std::string environment_difference; ///< empty when the environment is the recorded one
+};
+Verification verify(const Recording& recording, Model& model, const Dataset& data, const Progress& progress = {});
+
+}  // namespace pathkernel

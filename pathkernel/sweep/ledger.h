@@ -1,0 +1,79 @@
+#pragma once
+
+#include <pathkernel/core/tensors.h>
+
+#include <string>
+#include <vector>
+
+namespace pathkernel {
+
+/// What a ledger proves and how far (theory 3b, "what the residual certifies").
+struct Certificate {
+  Tensor residual_to_contributions;  ///< [Q] |residual| / Σ_i|c_i|: proves replay, optimizer form and arithmetic
+  Tensor residual_to_change;         ///< [Q] |residual| / |f_T − f_0|
+  Tensor rounding_to_change;         ///< [Q] |rounding| / |f_T − f_0|
+  Tensor split_uncertainty;          ///< [Q] E: ‖c^(m) − c^(2m)‖ / ‖c^(2m)‖ on sampled steps: bounds the split; undefined: not measured
+  int64_t sampled_steps = 0;         ///< how many steps E was measured on
+  double correction_share = 0;       ///< Σ|rank-one correction| / Σ|VJP part| over operations without a rule; 0: none was met
+  double optimizer_mismatch = 0;     ///< largest ‖Δ^FLF − Δ‖∞ over steps, next to `optimizer_bound`, its allowance
+  double optimizer_bound = 0;
+  bool replay_exact = true;          ///< every replayed step had the recorded hash
+  int64_t first_drift = -1;          ///< first step that had not
+
+  /// One plain line, e.g. "adds up to 3e-07 of Σ|c|; shares uncertain by ±0.6 %; conventions: …".
+  std::string brief(const std::string& conventions) const;
+};
+
+/// Settings a ledger was made with; written into ledger.json as they are.
+struct LedgerSettings {
+  std::string recording;             ///< folder
+  std::string rule = "secant";       ///< secant | gauss:Q | left
+  int64_t panels = 1;
+  std::string convention = "propagate";  ///< propagate (theory 2.4 B) | ledger (A)
+  std::string precision = "float";   ///< float | double
+  std::string measure = "log-odds";
+  std::string queries;               ///< as asked for, "test:0-15"
+  int64_t first_step = 0, last_step = 0;  ///< the window of the path: steps first_step … last_step−1
+
+  /// "propagated decay, frozen preconditioner, credit at draw time"
+  std::string conventions() const;
+};
+
+/// What one query is: a measurement of one input.
+struct QueryInfo {
+  std::string input;        ///< "test:3"
+  std::string measurement;  ///< "log-odds of 7 (runner-up 2)"
+  int64_t row = -1;         ///< row of the dataset part the input was taken from; -1 when it comes from elsewhere
+  std::string part;         ///< "test" | "train" | file name
+  int64_t target = -1;      ///< true class; -1 for regression
+  int64_t predicted = -1;   ///< the final network's class; -1 for regression
+};
+
+/// Every prediction as a sum over training examples:
+///     final = initial + Σ_i contributions[i] + decay + buffers + jumps + rounding + residual     (for each query)
+/// Contributions say what an example did on this path; they do not say what its removal would do.
+/// Sizes: N training examples, Q queries, T steps, D draws (Σ_s |B_s|), L layers, C classes. All tensors on the CPU.
+struct Ledger {
+  Tensor contributions;                 ///< [N, Q] float64
+  Tensor initial, final, decay, buffers, jumps, rounding, residual;  ///< [Q] float64 each
+  Tensor draws;                         ///< [D, Q] float32: one row per example drawn at a step; everything above it is its sum
+  Tensor draw_step, draw_example;       ///< [D] int64
+  Tensor by_step;                       ///< [T, Q] float64
+  Tensor by_layer;                      ///< [L, Q] float64
+  Tensor by_class;                      ///< [C, Q] float64 (one row "all" for regression)
+  Tensor by_layer_step;                 ///< [T, L, Q] float32
+  Tensor by_class_step;                 ///< [T, C, Q] float32
+  Tensor outputs;                       ///< [T+1, Q] float64: the measurement before every step, and at the end
+  Tensor path_kernel;                   ///< [N, Q] float64: Domingos' K(x, x_i) for scalar outputs; undefined otherwise
+
+  std::vector<QueryInfo> queries;       ///< Q of them
+  std::vector<std::string> layers;      ///< L: names of parameters, module by module ("conv1", "fc1")
+  std::vector<std::string> classes;     ///< C
+  LedgerSettings settings;
+  Certificate certificate;
+
+  int64_t query_count() const { return initial.size(0); }
+  int64_t example_count() const { return contributions.size(0); }
+};
+
+}  // namespace pathkernel
