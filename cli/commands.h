@@ -1,0 +1,18 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace pathkernel::cli {
+
+/// Each adds one subcommand to the program; its callback does the work. Errors travel as exceptions to main, which prints them
+/// and turns them into the documented exit code (docs/exit_codes.md): 0 done; 1 a bug; 2 wrong command line; 3 bad input
+/// (InvalidInput, CorruptData); 4 replay differs (ReplayMismatch); 5 training diverged (Diverged).
+void add_train(CLI::App& app);
+void add_verify(CLI::App& app);
+void add_info(CLI::App& app);
+void add_explain(CLI::App& app);
+void add_show(CLI::App& app);
+void add_report(CLI::App& app);
+void add_theorem(CLI::App& app);
+
+}  // namespace pathkernel::cli
