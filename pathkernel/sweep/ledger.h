@@ -57,7 +57,7 @@ struct Ledger {
   Tensor contributions;                 ///< [N, Q] float64
   Tensor initial, final, decay, buffers, jumps, rounding, residual;  ///< [Q] float64 each
   Tensor draws;                         ///< [D, Q] float32: one row per example drawn at a step; everything above it is its sum
-  Tensor draw_step, draw_example;       ///< [D] int64
+  Tensor draw_step, draw_example;       ///< [D] int64; draw_step counts from the run's start, row draw_step − first_step of by_step
   Tensor by_step;                       ///< [T, Q] float64
   Tensor by_layer;                      ///< [L, Q] float64
   Tensor by_class;                      ///< [C, Q] float64 (one row "all" for regression)
@@ -65,6 +65,9 @@ struct Ledger {
   Tensor by_class_step;                 ///< [T, C, Q] float32
   Tensor outputs;                       ///< [T+1, Q] float64: the measurement before every step, and at the end
   Tensor path_kernel;                   ///< [N, Q] float64: Domingos' K(x, x_i) for scalar outputs; undefined otherwise
+  Tensor query_inputs;                  ///< [Q, F] float64: the queries' inputs where they are F ≤ 16 numbers; undefined otherwise
+  Tensor example_inputs;                ///< [N, F] float64: the training examples' inputs, likewise
+  Tensor example_targets;               ///< [N] float64: class number or value y_i; undefined where a target is several numbers
 
   std::vector<QueryInfo> queries;       ///< Q of them
   std::vector<std::string> layers;      ///< L: names of parameters, module by module ("conv1", "fc1")
