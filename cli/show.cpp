@@ -1,0 +1,199 @@
+#include "commands.h"
+#include "text_table.h"
+
+#include <pathkernel/explain/answers.h>
+#include <pathkernel/explain/ledger_file.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <memory>
+
+namespace pathkernel::cli {
+namespace {
+
+using json = nlohmann::json;
+
+struct Options {
+  std::string ledger;
+  int64_t query = -1;
+  bool query_given = false;
+  int64_t top = 10;
+  bool json = false;
+};
+
+struct Term {
+  const char* name;
+  const char* meaning;
+  Tensor values;  ///< [Q]
+};
+
+/// The right-hand side of the identity, in its order.
+std::vector<Term> terms(const Ledger& l) {
+  return {{"initial", "the untrained network", l.initial},
+          {"examples", "sum over all training examples", l.contributions.sum(0)},
+          {"decay", "weight decay and what it left of the initial weights", l.decay},
+          {"buffers", "running statistics", l.buffers},
+          {"jumps", "where the network is discontinuous", l.jumps},
+          {"rounding", "the optimizer's arithmetic", l.rounding},
+          {"residual", "what the bookkeeping misses", l.residual}};
+}
+
+double at(const Tensor& row, int64_t q) { return row[q].item<double>(); }
+
+std::string class_name(const Ledger& l, int64_t k) {
+  if (k < 0) return "–";
+  return k < static_cast<int64_t>(l.classes.size()) ? l.classes[k] : std::to_string(k);
+}
+
+std::string heading(const Ledger& l, const std::string& folder) {
+  const LedgerSettings& s = l.settings;
+  return fmt::format("Ledger {}: {} queries, {} training examples, steps {} … {}\n{} by the {} rule{}, evaluated in {}; recording {}\n", folder,
+                     l.query_count(), l.example_count(), s.first_step, s.last_step, s.measure, s.rule,
+                     s.panels > 1 ? fmt::format(" ({} panels)", s.panels) : "", s.precision, s.recording);
+}
+
+std::string table_of_queries(const Ledger& l) {
+  const bool classes = is_classification(l);
+  std::vector<std::string> columns{">query", "input"};
+  if (classes) columns.insert(columns.end(), {"true", "predicted"});
+  columns.push_back("measurement");
+  std::vector<Term> shown;
+  std::string zeros;
+  for (Term& t : terms(l)) {
+    const std::string name = t.name;
+    const bool always = name == "initial" || name == "examples" || name == "rounding" || name == "residual";
+    if (always || t.values.abs().max().item<double>() != 0) {
+      columns.push_back(">" + name);
+      shown.push_back(t);
+    } else {
+      zeros += (zeros.empty() ? "" : ", ") + name;
+    }
+  }
+  columns.insert(columns.end() - 1, ">final");  // beside the sum; the residual comes last
+  TextTable table(columns);
+  for (int64_t q = 0; q < l.query_count(); ++q) {
+    const QueryInfo& info = l.queries[q];
+    std::vector<std::string> cells{std::to_string(q), info.input};
+    if (classes) cells.insert(cells.end(), {class_name(l, info.target), class_name(l, info.predicted) + (is_wrong(info) ? " wrong" : "")});
+    cells.push_back(info.measurement);
+    for (const Term& t : shown) {
+      if (&t == &shown.back()) cells.push_back(signed_number(at(l.final, q)));
+      const double x = at(t.values, q);
+      const bool tiny = std::string(t.name) == "rounding" || std::string(t.name) == "residual";
+      cells.push_back(tiny && x != 0 ? fmt::format("{:+.0e}", x) : signed_number(x));
+    }
+    table.row(cells);
+  }
+  return table.str() + (zeros.empty() ? "" : fmt::format("zero for every query: {}\n", zeros));
+}
+
+std::string side(const Ledger& l, const std::vector<Push>& pushes, const std::string& title) {
+  TextTable table({">example", is_classification(l) ? "class" : "y", ">contribution", ">of Σ|c|"});
+  for (const Push& p : pushes)
+    table.row({std::to_string(p.example), target_of(l, p.example), signed_number(p.contribution), percent(p.share)});
+  return title + "\n" + table.str(2);
+}
+
+/// Names with their sums, the largest first.
+std::string sums(const std::string& title, const std::vector<std::string>& names, const Tensor& by, int64_t q) {
+  TextTable table({"", ">contribution"});
+  const Tensor column = by.select(1, q);
+  const Tensor order = column.argsort(0, true);
+  for (int64_t i = 0; i < order.size(0); ++i) {
+    const int64_t k = order[i].item<int64_t>();
+    table.row({names[k], signed_number(column[k].item<double>())});
+  }
+  return title + "\n" + table.str(2);
+}
+
+std::string account(const Ledger& l, int64_t q, int64_t k) {
+  const QueryInfo& info = l.queries[q];
+  std::string text = fmt::format("Query {}: {}, {}\n", q, info.input, info.measurement);
+  if (is_classification(l))
+    text += fmt::format("predicted {}, {}\n", class_name(l, info.predicted),
+                        info.target < 0 ? "true class unknown" : is_wrong(info) ? "wrong: it is " + class_name(l, info.target) : "right");
+
+  TextTable lines({"", ">", ""});
+  for (const Term& t : terms(l)) lines.row({t.name, signed_number(at(t.values, q)), t.meaning});
+  lines.row({"final", signed_number(at(l.final, q)), "the trained network: the sum of the lines above"});
+  text += lines.str(2) + "\n";
+
+  const Top best = top(l, q, k);
+  text += side(l, best.towards, fmt::format("Pushed up most ({} examples did, {} in all)", best.count_towards, signed_number(best.sum_towards)));
+  text += "\n" + side(l, best.away, fmt::format("Pushed down most ({} examples did, {} in all)", best.count_away, signed_number(best.sum_away)));
+  if (is_classification(l)) text += "\n" + sums("By class of the training examples", l.classes, l.by_class, q);
+  text += "\n" + sums("By layer", l.layers, l.by_layer, q);
+  text += "\nContributions say what an example did on this path, not what its removal would do.\n";
+  return text;
+}
+
+json json_of(const Ledger& l, int64_t q) {
+  const QueryInfo& info = l.queries[q];
+  json j{{"query", q}, {"input", info.input}, {"measurement", info.measurement}, {"target", info.target}, {"predicted", info.predicted}};
+  for (const Term& t : terms(l)) j[t.name] = at(t.values, q);
+  j["final"] = at(l.final, q);
+  j["certificate"] = certificate_of(l, q).brief(l.settings.conventions());
+  return j;
+}
+
+json json_of(const std::vector<Push>& pushes, const Ledger& l) {
+  json list = json::array();
+  for (const Push& p : pushes) {
+    list.push_back({{"example", p.example}, {"contribution", p.contribution}, {"share", p.share}});
+    if (l.example_targets.defined()) list.back()["target"] = l.example_targets[p.example].item<double>();
+  }
+  return list;
+}
+
+json json_by(const std::vector<std::string>& names, const Tensor& by, int64_t q) {
+  json list = json::array();
+  for (size_t k = 0; k < names.size(); ++k) list.push_back({{"name", names[k]}, {"contribution", by[k][q].item<double>()}});
+  return list;
+}
+
+json json_account(const Ledger& l, int64_t q, int64_t k) {
+  json j = json_of(l, q);
+  const Top best = top(l, q, k);
+  j["towards"] = json_of(best.towards, l);
+  j["away"] = json_of(best.away, l);
+  j["sum_towards"] = best.sum_towards;
+  j["sum_away"] = best.sum_away;
+  j["by_class"] = json_by(l.classes, l.by_class, q);
+  j["by_layer"] = json_by(l.layers, l.by_layer, q);
+  return j;
+}
+
+std::string show(const Options& o) {
+  const Ledger l = load_ledger(o.ledger);
+  if (o.query_given) check_query(l, o.query);
+  if (o.json) {
+    if (o.query_given) return json_account(l, o.query, o.top).dump(2) + "\n";
+    json queries = json::array();
+    for (int64_t q = 0; q < l.query_count(); ++q) queries.push_back(json_of(l, q));
+    return json{{"ledger", o.ledger}, {"examples", l.example_count()}, {"queries", queries},
+                {"certificate", l.certificate.brief(l.settings.conventions())}}.dump(2) + "\n";
+  }
+  const std::string conventions = l.settings.conventions();
+  if (o.query_given) return account(l, o.query, o.top) + certificate_of(l, o.query).brief(conventions) + "\n";
+  return heading(l, o.ledger) + "\n" + table_of_queries(l) + "\n" + l.certificate.brief(conventions) + "\n";
+}
+
+}  // namespace
+
+void add_show(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("show", "Print a ledger: all its queries, or the account of one");
+  command->add_option("ledger", o->ledger, "Folder that `pathkernel explain` wrote")->required();
+  CLI::Option* query = command->add_option("--query", o->query, "Number of a query: print its account");
+  command->add_option("--top", o->top, "How many training examples to list on each side")->capture_default_str()->check(CLI::NonNegativeNumber);
+  command->add_flag("--json", o->json, "Print JSON");
+  command->footer("Example:\n  pathkernel show runs/lenet/explain/first16 --query 3 --top 10");
+  command->callback([o, query] {
+    o->query_given = query->count() > 0;
+    fmt::print("{}", show(*o));
+  });
+}
+
+}  // namespace pathkernel::cli

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace pathkernel::cli {
+
+/// Plain text in aligned columns: words to the left, numbers to the right.
+class TextTable {
+ public:
+  /// @param columns  headings; one that begins with '>' belongs to a column of numbers
+  explicit TextTable(const std::vector<std::string>& columns);
+  void row(std::vector<std::string> cells);
+  std::string str(int indent = 0) const;
+
+ private:
+  std::vector<bool> right_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+/// "+0.1234", "+3.10e-07", "0": with its sign, four decimals where they say something.
+std::string signed_number(double x);
+/// "12.3 %", "0.04 %", "3e-05 %"
+std::string percent(double share);
+
+}  // namespace pathkernel::cli

@@ -1,0 +1,249 @@
+#include <pathkernel/explain/ledger_file.h>
+
+#include <pathkernel/core/error.h>
+#include <pathkernel/core/hash.h>
+#include <pathkernel/data/safetensors.h>
+#include <pathkernel/explain/agreement.h>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <map>
+
+namespace pathkernel {
+namespace {
+
+namespace fs = std::filesystem;
+using json = nlohmann::json;
+
+constexpr const char* json_name = "ledger.json";
+constexpr const char* tensors_name = "ledger.safetensors";
+constexpr const char* format_name = "pathkernel ledger";
+
+/// One tensor of the format. `sizes` has a letter a dimension: N examples, Q queries, D draws, T steps, U = T+1, L layers,
+/// C classes, F as many as there are.
+struct Field {
+  const char* name;
+  Tensor& (*of)(Ledger&);
+  at::ScalarType dtype;
+  const char* sizes;
+  bool optional = false;
+};
+
+#define OF(member) [](Ledger& l) -> Tensor& { return l.member; }
+const Field fields[] = {
+    {"contributions", OF(contributions), at::kDouble, "NQ"},
+    {"initial", OF(initial), at::kDouble, "Q"},
+    {"final", OF(final), at::kDouble, "Q"},
+    {"decay", OF(decay), at::kDouble, "Q"},
+    {"buffers", OF(buffers), at::kDouble, "Q"},
+    {"jumps", OF(jumps), at::kDouble, "Q"},
+    {"rounding", OF(rounding), at::kDouble, "Q"},
+    {"residual", OF(residual), at::kDouble, "Q"},
+    {"draws", OF(draws), at::kFloat, "DQ"},
+    {"draw_step", OF(draw_step), at::kLong, "D"},
+    {"draw_example", OF(draw_example), at::kLong, "D"},
+    {"by_step", OF(by_step), at::kDouble, "TQ"},
+    {"by_layer", OF(by_layer), at::kDouble, "LQ"},
+    {"by_class", OF(by_class), at::kDouble, "CQ"},
+    {"by_layer_step", OF(by_layer_step), at::kFloat, "TLQ"},
+    {"by_class_step", OF(by_class_step), at::kFloat, "TCQ"},
+    {"outputs", OF(outputs), at::kDouble, "UQ"},
+    {"path_kernel", OF(path_kernel), at::kDouble, "NQ", true},
+    {"query_inputs", OF(query_inputs), at::kDouble, "QF", true},
+    {"example_inputs", OF(example_inputs), at::kDouble, "NF", true},
+    {"example_targets", OF(example_targets), at::kDouble, "N", true},
+    {"certificate.residual_to_contributions", OF(certificate.residual_to_contributions), at::kDouble, "Q"},
+    {"certificate.residual_to_change", OF(certificate.residual_to_change), at::kDouble, "Q"},
+    {"certificate.rounding_to_change", OF(certificate.rounding_to_change), at::kDouble, "Q"},
+    {"certificate.split_uncertainty", OF(certificate.split_uncertainty), at::kDouble, "Q", true},
+};
+#undef OF
+
+/// The first tensor that is missing or is not what the format says; "" when all fit.
+std::string first_misfit(Ledger& ledger) {
+  const int64_t T = ledger.settings.last_step - ledger.settings.first_step;
+  std::map<char, int64_t> size{{'Q', static_cast<int64_t>(ledger.queries.size())}, {'T', T}, {'U', T + 1},
+                               {'L', static_cast<int64_t>(ledger.layers.size())}, {'C', static_cast<int64_t>(ledger.classes.size())}};
+  for (const Field& field : fields) {
+    const Tensor& t = field.of(ledger);
+    if (!t.defined()) {
+      if (field.optional) continue;
+      return fmt::format("tensor '{}' is missing", field.name);
+    }
+    const std::string letters = field.sizes;
+    bool fits = t.scalar_type() == field.dtype && t.dim() == static_cast<int64_t>(letters.size());
+    std::vector<std::string> expected;
+    for (size_t d = 0; d < letters.size(); ++d) {
+      const bool known = size.contains(letters[d]);
+      expected.push_back(known ? fmt::format("{}={}", letters[d], size[letters[d]]) : std::string(1, letters[d]));
+      if (!fits) continue;
+      if (!known) size[letters[d]] = t.size(static_cast<int64_t>(d));
+      fits = size[letters[d]] == t.size(static_cast<int64_t>(d));
+    }
+    if (!fits)
+      return fmt::format("tensor '{}' is {}, expected {} [{}]", field.name, describe(t), c10::toString(field.dtype), fmt::join(expected, ", "));
+  }
+  return {};
+}
+
+/// XXH3 of every tensor, by name: a reader can tell which one was damaged, and tensors may be added without a new version.
+json hashes(Ledger& ledger) {
+  json all = json::object();
+  for (const Field& field : fields)
+    if (const Tensor& t = field.of(ledger); t.defined()) all[field.name] = hex(hash_of(Tensors{t}));
+  return all;
+}
+
+json number(double x) { return std::isfinite(x) ? json(x) : json(nullptr); }
+double number_from(const json& x) { return x.is_null() ? std::numeric_limits<double>::quiet_NaN() : x.get<double>(); }
+
+json to_json(Ledger& ledger) {
+  const LedgerSettings& s = ledger.settings;
+  const Certificate& c = ledger.certificate;
+  json queries = json::array();
+  for (const QueryInfo& q : ledger.queries)
+    queries.push_back({{"input", q.input}, {"measurement", q.measurement}, {"row", q.row}, {"part", q.part},
+                       {"target", q.target}, {"predicted", q.predicted}});
+  return {{"format", format_name},
+          {"version", ledger_format_version},
+          {"written_by", "pathkernel " PATHKERNEL_VERSION},
+          {"identity", "final = initial + sum over examples of contributions + decay + buffers + jumps + rounding + residual"},
+          {"tensors", {{"file", tensors_name}, {"hashes", hashes(ledger)}}},
+          {"settings",
+           {{"recording", s.recording}, {"rule", s.rule}, {"panels", s.panels}, {"convention", s.convention},
+            {"precision", s.precision}, {"measure", s.measure}, {"queries", s.queries}, {"first_step", s.first_step},
+            {"last_step", s.last_step}}},
+          {"queries", queries},
+          {"layers", ledger.layers},
+          {"classes", ledger.classes},
+          {"certificate",
+           {{"summary", c.brief(s.conventions())}, {"sampled_steps", c.sampled_steps}, {"correction_share", number(c.correction_share)},
+            {"optimizer_mismatch", number(c.optimizer_mismatch)}, {"optimizer_bound", number(c.optimizer_bound)},
+            {"replay_exact", c.replay_exact}, {"first_drift", c.first_drift}}}};
+}
+
+void from_json(const json& j, Ledger& ledger) {
+  const json& s = j.at("settings");
+  LedgerSettings& out = ledger.settings;
+  s.at("recording").get_to(out.recording);
+  s.at("rule").get_to(out.rule);
+  s.at("panels").get_to(out.panels);
+  s.at("convention").get_to(out.convention);
+  s.at("precision").get_to(out.precision);
+  s.at("measure").get_to(out.measure);
+  s.at("queries").get_to(out.queries);
+  s.at("first_step").get_to(out.first_step);
+  s.at("last_step").get_to(out.last_step);
+  for (const json& q : j.at("queries"))
+    ledger.queries.push_back({q.at("input"), q.at("measurement"), q.at("row"), q.at("part"), q.at("target"), q.at("predicted")});
+  j.at("layers").get_to(ledger.layers);
+  j.at("classes").get_to(ledger.classes);
+  const json& c = j.at("certificate");
+  c.at("sampled_steps").get_to(ledger.certificate.sampled_steps);
+  ledger.certificate.correction_share = number_from(c.at("correction_share"));
+  ledger.certificate.optimizer_mismatch = number_from(c.at("optimizer_mismatch"));
+  ledger.certificate.optimizer_bound = number_from(c.at("optimizer_bound"));
+  c.at("replay_exact").get_to(ledger.certificate.replay_exact);
+  c.at("first_drift").get_to(ledger.certificate.first_drift);
+}
+
+/// The first tensor whose hash is not the one the manifest states; "" when all agree (or it states none).
+std::string first_damaged(const json& manifest, Ledger& ledger) {
+  const json tensors = manifest.value("tensors", json::object());
+  const json stated = tensors.is_object() ? tensors.value("hashes", json::object()) : json::object();
+  for (const auto& [name, hash] : hashes(ledger).items())
+    if (stated.contains(name) && stated[name] != hash) return name;
+  return {};
+}
+
+/// A folder that disappears with what is in it unless it was kept.
+class TemporaryFolder {
+ public:
+  explicit TemporaryFolder(fs::path path) : path_(std::move(path)) { fs::create_directory(path_); }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove_all(path_, ignored);
+  }
+  const fs::path& path() const { return path_; }
+  void rename_to(const fs::path& name) {
+    fs::rename(path_, name);
+    path_.clear();
+  }
+
+ private:
+  fs::path path_;
+};
+
+json read_manifest(const fs::path& folder) {
+  const fs::path path = folder / json_name;
+  std::ifstream file(path);
+  if (!file)
+    throw InvalidInput(fmt::format("load_ledger: '{}' is no ledger: it has no {}. A ledger is the folder that `pathkernel explain "
+                                   "RUN --out FOLDER` writes.", folder.string(), json_name));
+  json manifest = json::parse(file, nullptr, false);
+  if (manifest.is_discarded()) throw CorruptData(fmt::format("load_ledger: {} is not valid JSON; make the ledger again", path.string()));
+  if (!manifest.is_object() || manifest.value("format", json()) != format_name)
+    throw InvalidInput(fmt::format("load_ledger: '{}' is no ledger: \"format\" in {} is not \"{}\"", folder.string(), json_name, format_name));
+  if (const json version = manifest.value("version", json()); version != ledger_format_version)
+    throw CorruptData(fmt::format("load_ledger: '{}' has format version {}, this program reads version {}; read it with the program "
+                                  "that wrote it ({}) or make it again", folder.string(), version.dump(), ledger_format_version,
+                                  manifest.value("written_by", json("unknown")).dump()));
+  return manifest;
+}
+
+}  // namespace
+
+void save(const Ledger& ledger, const std::string& folder) {
+  Ledger copy = ledger;  // shares the tensors; the table of fields hands out references
+  if (const std::string misfit = first_misfit(copy); !misfit.empty()) throw InvariantViolated("save(ledger): " + misfit);
+  const fs::path target = fs::absolute(fs::path(folder) / "").parent_path();
+  if (fs::exists(target) && !(fs::is_directory(target) && fs::is_empty(target)))
+    throw InvalidInput(fmt::format("save(ledger): '{}' exists and is not an empty folder; choose another name or remove it", folder));
+  try {
+    fs::create_directories(target.parent_path());
+    TemporaryFolder partial(target.string() + fmt::format(".partial-{}", ::getpid()));
+    NamedTensors tensors;
+    for (const Field& field : fields)
+      if (const Tensor& t = field.of(copy); t.defined()) tensors.push_back({field.name, t});
+    write_safetensors((partial.path() / tensors_name).string(), tensors, {{"format", format_name}, {"version", std::to_string(ledger_format_version)}});
+    std::ofstream file(partial.path() / json_name);
+    file << to_json(copy).dump(2) << '\n';
+    file.close();
+    if (!file) throw InvalidInput(fmt::format("save(ledger): cannot write {} in '{}'; is the disk full?", json_name, folder));
+    partial.rename_to(target);
+  } catch (const fs::filesystem_error& error) {
+    throw InvalidInput(fmt::format("save(ledger): cannot write '{}': {}", folder, error.code().message()));
+  }
+}
+
+Ledger load_ledger(const std::string& folder) {
+  const json manifest = read_manifest(folder);
+  Ledger ledger;
+  try {
+    from_json(manifest, ledger);
+  } catch (const json::exception& error) {
+    throw CorruptData(fmt::format("load_ledger: {} in '{}' is damaged: {}", json_name, folder, error.what()));
+  }
+  const std::string path = (fs::path(folder) / tensors_name).string();
+  if (!fs::exists(path)) throw CorruptData(fmt::format("load_ledger: '{}' is incomplete: {} is missing", folder, tensors_name));
+  std::map<std::string, Tensor> found;
+  for (const NamedTensor& t : read_safetensors(path)) found[t.name] = t.tensor;
+  for (const Field& field : fields)
+    if (const auto it = found.find(field.name); it != found.end()) field.of(ledger) = it->second;
+  if (const std::string misfit = first_misfit(ledger); !misfit.empty()) throw CorruptData(fmt::format("load_ledger: '{}': {}", path, misfit));
+  if (const std::string name = first_damaged(manifest, ledger); !name.empty())
+    throw CorruptData(fmt::format("load_ledger: '{}' is damaged: the numbers of tensor '{}' are not those that were written; make the "
+                                  "ledger again", path, name));
+  if (const std::string where = first_disagreement(ledger); !where.empty())
+    throw CorruptData(fmt::format("load_ledger: the ledger in '{}' does not add up: {}", folder, where));
+  return ledger;
+}
+
+}  // namespace pathkernel

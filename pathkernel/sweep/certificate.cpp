@@ -1,0 +1,53 @@
+#include <pathkernel/sweep/ledger.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+namespace pathkernel {
+namespace {
+
+struct Spread { double median, largest; };
+
+/// Over the finite entries; empty when the tensor is undefined or has none.
+std::optional<Spread> spread(const Tensor& numbers) {
+  if (!numbers.defined()) return std::nullopt;
+  std::vector<double> v;
+  const Tensor flat = numbers.to(at::kDouble).contiguous();
+  for (int64_t i = 0; i < flat.numel(); ++i)
+    if (const double x = flat.const_data_ptr<double>()[i]; std::isfinite(x)) v.push_back(x);
+  if (v.empty()) return std::nullopt;
+  std::sort(v.begin(), v.end());
+  return Spread{v[v.size() / 2], v.back()};
+}
+
+/// Two significant digits: a share in percent, never rounded to a false zero.
+std::string percent(double share) { return fmt::format("{:.2g} %", 100 * share); }
+
+}  // namespace
+
+std::string LedgerSettings::conventions() const {
+  return fmt::format("{}, frozen preconditioner, credit at draw time",
+                     convention == "ledger" ? "decay as a term of its own" : "propagated decay");
+}
+
+std::string Certificate::brief(const std::string& conventions) const {
+  std::string line;
+  if (const auto r = spread(residual_to_contributions)) line += fmt::format("adds up to {:.1g} of Σ|c|", r->largest);
+  else line += "residual not measured";
+  if (const auto r = spread(residual_to_change)) line += fmt::format(" ({:.1g} of f_T − f_0)", r->median);
+  if (const auto e = spread(split_uncertainty)) {
+    line += "; shares uncertain by ±" + percent(e->median);
+    if (percent(e->largest) != percent(e->median)) line += fmt::format(" (at most ±{})", percent(e->largest));
+    line += fmt::format(", from {} sampled step{}", sampled_steps, sampled_steps == 1 ? "" : "s");
+  } else {
+    line += "; uncertainty of the shares not measured";
+  }
+  if (correction_share > 0) line += fmt::format("; {} of the reverse pass by operations without a rule", percent(correction_share));
+  if (!replay_exact) line += fmt::format("; replay drifted from step {} on, the drift is booked as rounding", first_drift);
+  return line + "; conventions: " + conventions;
+}
+
+}  // namespace pathkernel
