@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/zeros_like.h>
 
 namespace pathkernel {

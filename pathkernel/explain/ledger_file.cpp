@@ -1,6 +1,7 @@
 #include <pathkernel/explain/ledger_file.h>
 
 #include <pathkernel/core/error.h>
+#include <pathkernel/core/files.h>
 #include <pathkernel/core/hash.h>
 #include <pathkernel/data/safetensors.h>
 #include <pathkernel/explain/agreement.h>
@@ -12,7 +13,6 @@
 
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <limits>
 #include <map>
 
@@ -158,7 +158,8 @@ void from_json(const json& j, Ledger& ledger) {
 std::string first_damaged(const json& manifest, Ledger& ledger) {
   const json tensors = manifest.value("tensors", json::object());
   const json stated = tensors.is_object() ? tensors.value("hashes", json::object()) : json::object();
-  for (const auto& [name, hash] : hashes(ledger).items())
+  const json actual = hashes(ledger);
+  for (const auto& [name, hash] : actual.items())
     if (stated.contains(name) && stated[name] != hash) return name;
   return {};
 }
@@ -183,11 +184,10 @@ class TemporaryFolder {
 
 json read_manifest(const fs::path& folder) {
   const fs::path path = folder / json_name;
-  std::ifstream file(path);
-  if (!file)
+  if (!fs::is_regular_file(path))
     throw InvalidInput(fmt::format("load_ledger: '{}' is no ledger: it has no {}. A ledger is the folder that `pathkernel explain "
                                    "RUN --out FOLDER` writes.", folder.string(), json_name));
-  json manifest = json::parse(file, nullptr, false);
+  json manifest = json::parse(read_file(path.string()), nullptr, false);
   if (manifest.is_discarded()) throw CorruptData(fmt::format("load_ledger: {} is not valid JSON; make the ledger again", path.string()));
   if (!manifest.is_object() || manifest.value("format", json()) != format_name)
     throw InvalidInput(fmt::format("load_ledger: '{}' is no ledger: \"format\" in {} is not \"{}\"", folder.string(), json_name, format_name));
@@ -213,10 +213,7 @@ void save(const Ledger& ledger, const std::string& folder) {
     for (const Field& field : fields)
       if (const Tensor& t = field.of(copy); t.defined()) tensors.push_back({field.name, t});
     write_safetensors((partial.path() / tensors_name).string(), tensors, {{"format", format_name}, {"version", std::to_string(ledger_format_version)}});
-    std::ofstream file(partial.path() / json_name);
-    file << to_json(copy).dump(2) << '\n';
-    file.close();
-    if (!file) throw InvalidInput(fmt::format("save(ledger): cannot write {} in '{}'; is the disk full?", json_name, folder));
+    write_file((partial.path() / json_name).string(), to_json(copy).dump(2) + "\n");
     partial.rename_to(target);
   } catch (const fs::filesystem_error& error) {
     throw InvalidInput(fmt::format("save(ledger): cannot write '{}': {}", folder, error.code().message()));
@@ -233,10 +230,9 @@ Ledger load_ledger(const std::string& folder) {
   }
   const std::string path = (fs::path(folder) / tensors_name).string();
   if (!fs::exists(path)) throw CorruptData(fmt::format("load_ledger: '{}' is incomplete: {} is missing", folder, tensors_name));
-  std::map<std::string, Tensor> found;
-  for (const NamedTensor& t : read_safetensors(path)) found[t.name] = t.tensor;
+  const SafetensorsFile file = read_safetensors(path);
   for (const Field& field : fields)
-    if (const auto it = found.find(field.name); it != found.end()) field.of(ledger) = it->second;
+    if (file.has(field.name)) field.of(ledger) = file.at(field.name);
   if (const std::string misfit = first_misfit(ledger); !misfit.empty()) throw CorruptData(fmt::format("load_ledger: '{}': {}", path, misfit));
   if (const std::string name = first_damaged(manifest, ledger); !name.empty())
     throw CorruptData(fmt::format("load_ledger: '{}' is damaged: the numbers of tensor '{}' are not those that were written; make the "
