@@ -18,8 +18,9 @@ std::unique_ptr<Model> make_model(const std::string& name, const std::string& ac
 /// Rebuilds from Model::specification(); weights are those of seed 0 and meant to be overwritten.
 std::unique_ptr<Model> make_model(const std::string& specification, at::ScalarType dtype);
 
-/// @throws InvalidInput when the model does not take inputs of this shape ([...] without the batch) or does not give
-/// `outputs` numbers per example; the message says which layer expects what.
+/// @param inputs  [N, ...] with N ≥ 1; the first row is tried, in eval mode
+/// @throws InvalidInput when the model does not take inputs of this shape or does not give `outputs` numbers per example;
+/// the message says which layer expects what.
 void check_fits(Model& model, const Tensor& inputs, int64_t outputs);
 
 }  // namespace pathkernel

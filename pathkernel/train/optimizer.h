@@ -29,6 +29,7 @@ class Optimizer {
   const OptimizerSettings& settings() const { return settings_; }
 
   /// One update of `parameters` in place.  @param lr  this step's learning rate
+  /// A parameter whose gradient is undefined took no part in the step and is left alone, with its state (as in torch.optim).
   virtual void step(const Tensors& parameters, const Tensors& gradients, double lr) = 0;
 
   /// The realised coefficients of the last step, one per parameter; diagonals in float64. Valid until the next step.
@@ -37,13 +38,21 @@ class Optimizer {
   /// m after the last step, one per parameter: the memory of the recurrence. Empty when the optimizer has none.
   virtual Tensors memory() const = 0;
 
-  /// Everything a later step depends on, by name ("exp_avg/conv1.weight"), live; plus the number of steps taken.
+  /// Everything a later step depends on, by name ("exp_avg/conv1.weight", "step/conv1.weight"), live. A parameter that was
+  /// never updated has no entry; the number of steps taken is kept per parameter, as torch.optim keeps it.
   virtual NamedTensors state() const = 0;
   /// Puts back a state read from a checkpoint (copied). @throws InvalidInput when a name or a shape does not fit.
-  virtual void restore(const NamedTensors& state, int64_t steps_taken) = 0;
+  virtual void restore(const NamedTensors& state) = 0;
 
  protected:
   explicit Optimizer(OptimizerSettings settings) : settings_(std::move(settings)) {}
+  /// Δ = 0, m ← m: a parameter that took no part in a step.
+  static LinearForm unchanged() {
+    LinearForm form;
+    form.mu = 1;
+    return form;
+  }
+
   OptimizerSettings settings_;
 };
 

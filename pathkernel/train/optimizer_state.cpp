@@ -1,0 +1,52 @@
+#include <pathkernel/core/error.h>
+#include <pathkernel/train/optimizer_state.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace pathkernel {
+
+OptimizerState::OptimizerState(std::vector<std::string> kinds, const NamedTensors& parameters)
+    : kinds_(std::move(kinds)), parameters_(parameters), tensors_(kinds_.size(), Tensors(parameters.size())) {}
+
+size_t OptimizerState::kind_index(const std::string& kind) const {
+  const auto found = std::find(kinds_.begin(), kinds_.end(), kind);
+  if (found == kinds_.end()) throw InvariantViolated(fmt::format("OptimizerState: no kind of state \"{}\"", kind));
+  return static_cast<size_t>(found - kinds_.begin());
+}
+
+Tensor& OptimizerState::of(const std::string& kind, size_t i) { return tensors_[kind_index(kind)].at(i); }
+
+const Tensor& OptimizerState::of(const std::string& kind, size_t i) const { return tensors_[kind_index(kind)].at(i); }
+
+NamedTensors OptimizerState::named() const {
+  NamedTensors named;
+  for (size_t k = 0; k < kinds_.size(); ++k)
+    for (size_t i = 0; i < parameters_.size(); ++i)
+      if (tensors_[k][i].defined()) named.push_back({kinds_[k] + "/" + parameters_[i].name, tensors_[k][i]});
+  return named;
+}
+
+void OptimizerState::restore(const NamedTensors& state) {
+  std::vector<Tensors> restored(kinds_.size(), Tensors(parameters_.size()));
+  for (const auto& [name, tensor] : state) {
+    const size_t slash = name.find('/');
+    const auto kind = std::find(kinds_.begin(), kinds_.end(), name.substr(0, slash));
+    const auto parameter = std::find_if(parameters_.begin(), parameters_.end(), [&](const NamedTensor& p) {
+      return slash != std::string::npos && p.name == name.substr(slash + 1);
+    });
+    if (kind == kinds_.end() || parameter == parameters_.end())
+      throw InvalidInput(fmt::format("optimizer state \"{}\" does not belong to this optimizer and model", name));
+    const bool is_count = *kind == "step";
+    if (is_count ? tensor.dim() != 0 : tensor.sizes() != parameter->tensor.sizes())
+      throw InvalidInput(fmt::format("optimizer state \"{}\" is {}, but its parameter is {}", name, describe(tensor),
+                                     describe(parameter->tensor)));
+    const at::Device device = is_count ? at::Device(at::kCPU) : parameter->tensor.device();
+    restored[kind - kinds_.begin()][parameter - parameters_.begin()] =
+        tensor.detach().to(tensor.options().device(device), /*non_blocking=*/false, /*copy=*/true);
+  }
+  tensors_ = std::move(restored);
+}
+
+}  // namespace pathkernel

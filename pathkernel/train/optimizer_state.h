@@ -1,0 +1,35 @@
+#pragma once
+
+#include <pathkernel/core/tensors.h>
+
+#include <string>
+#include <vector>
+
+namespace pathkernel {
+
+/// What an optimizer keeps between steps: for each kind ("exp_avg") one tensor per parameter, undefined until that parameter is
+/// first updated, as in torch.optim. Names are "kind/parameter". The kind "step" counts a parameter's updates: int64, no
+/// dimensions, on the CPU.
+class OptimizerState {
+ public:
+  OptimizerState(std::vector<std::string> kinds, const NamedTensors& parameters);
+
+  /// The tensor of parameter i, live.
+  Tensor& of(const std::string& kind, size_t i);
+  const Tensor& of(const std::string& kind, size_t i) const;
+
+  /// Those that are defined, kind by kind; sharing storage.
+  NamedTensors named() const;
+  /// Replaces everything by copies of `state`, on each parameter's device; what `state` lacks becomes undefined.
+  /// @throws InvalidInput for a name or a shape that does not fit.
+  void restore(const NamedTensors& state);
+
+ private:
+  size_t kind_index(const std::string& kind) const;
+
+  std::vector<std::string> kinds_;
+  NamedTensors parameters_;        ///< for names, shapes and devices
+  std::vector<Tensors> tensors_;   ///< [kind][parameter]
+};
+
+}  // namespace pathkernel
