@@ -8,7 +8,7 @@ namespace {
 
 /// A live tensor is a leaf that autograd graphs and modules refer to: it keeps its identity and takes the other's storage,
 /// dtype and device.
-void bind(const NamedTensors& live, const Tensors& values, const char* what) {
+void rebind(const NamedTensors& live, const Tensors& values, const char* what) {
   if (live.size() != values.size())
     throw InvalidInput(fmt::format("bind_{}s: {} tensors for a model with {} {}s", what, values.size(), live.size(), what));
   for (size_t i = 0; i < live.size(); ++i)
@@ -24,8 +24,8 @@ void bind(const NamedTensors& live, const Tensors& values, const char* what) {
 
 }  // namespace
 
-void Model::bind_parameters(const Tensors& values) { bind(parameters(), values, "parameter"); }
+void Model::bind_parameters(const Tensors& values) { rebind(parameters(), values, "parameter"); }
 
-void Model::bind_buffers(const Tensors& values) { bind(buffers(), values, "buffer"); }
+void Model::bind_buffers(const Tensors& values) { rebind(buffers(), values, "buffer"); }
 
 }  // namespace pathkernel

@@ -1,7 +1,7 @@
 #include <pathkernel/train/adam.h>
 #include <pathkernel/train/realised.h>
 
-#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <cmath>
@@ -24,7 +24,7 @@ void Adam::step(const Tensors& parameters, const Tensors& gradients, double lr) 
     if (!m.defined()) {
       m = at::zeros_like(w).detach();
       v = at::zeros_like(w).detach();
-      count = at::tensor(int64_t{0});
+      count = at::zeros({}, at::kLong);
     }
     count.add_(1);
     const auto t = static_cast<double>(count.item<int64_t>());
