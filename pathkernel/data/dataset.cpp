@@ -1,0 +1,164 @@
+#include <pathkernel/data/dataset.h>
+
+#include <pathkernel/core/error.h>
+#include <pathkernel/core/hash.h>
+#include <pathkernel/data/folders.h>
+#include <pathkernel/data/table.h>
+
+#include <ATen/ops/isfinite.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+namespace pathkernel {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A data set that `make data` brings.
+struct Known {
+  std::string name;
+  std::string torchvision_name;  ///< of the folder that torchvision keeps the same files in
+  std::vector<std::string> class_names;
+};
+
+const std::vector<Known>& known_sets() {
+  static const std::vector<Known> sets = {
+      {"mnist", "MNIST", {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}},
+      {"fashion-mnist", "FashionMNIST", {"t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
+                                         "ankle boot"}},
+      {"digits", "", {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}}};
+  return sets;
+}
+
+bool has_data(const std::string& folder) { return has_idx_files(folder) || has_npy_files(folder); }
+
+/// Folders to look in, the first that holds data wins.
+std::vector<std::string> candidates(const Known& set) {
+  std::vector<std::string> folders;
+  if (const char* own = std::getenv("PATHKERNEL_DATA"); own != nullptr && *own != '\0') {
+    folders.push_back((fs::path(own) / set.name).string());
+    if (!set.torchvision_name.empty()) folders.push_back((fs::path(own) / set.torchvision_name / "raw").string());
+    // bare idx files do not say which set they are: they are taken for MNIST alone
+    if (set.name == "mnist") folders.emplace_back(own);
+  }
+  folders.push_back((fs::path(".cache/data") / set.name).string());
+  folders.push_back((fs::path(PATHKERNEL_SOURCE_DIR) / ".cache/data" / set.name).string());
+  return folders;
+}
+
+TrainTest load_folder(const std::string& folder, const std::vector<std::string>& class_names = {}) {
+  return has_idx_files(folder) ? read_idx_folder(folder, class_names) : read_npy_folder(folder);
+}
+
+TrainTest load_known(const Known& set) {
+  const std::vector<std::string> folders = candidates(set);
+  for (const std::string& folder : folders)
+    if (has_data(folder)) return load_folder(folder, set.class_names);
+  throw InvalidInput(fmt::format("the data set {} is in none of: {}. Run `make data`, or set PATHKERNEL_DATA to a folder that has "
+                                 "it as {}/", set.name, fmt::join(folders, ", "), set.name));
+}
+
+TrainTest load_csv(const std::string& path, const std::string& label_column) {
+  TrainTest parts;
+  parts.train = read_table(path, label_column);
+  const fs::path test = fs::path(path).replace_extension(".test.csv");
+  if (fs::exists(test)) {
+    parts.test = read_table_like(test.string(), label_column, parts.train);
+    return parts;
+  }
+  parts.test = parts.train;
+  parts.test.inputs = parts.train.inputs.narrow(0, 0, 0);
+  parts.test.targets = parts.train.targets.narrow(0, 0, 0);
+  return parts;
+}
+
+TrainTest load_parts(const DataSource& source) {
+  const std::string& location = source.location;
+  const bool csv = location.ends_with(".csv");
+  if (!csv && !source.label_column.empty())
+    throw InvalidInput(fmt::format("a label column ('{}') belongs to a .csv file, but the data are '{}'", source.label_column,
+                                   location));
+  for (const Known& set : known_sets())
+    if (location == set.name) return load_known(set);
+  if (csv) return load_csv(location, source.label_column);
+  if (has_data(location)) return load_folder(location);
+  if (fs::is_directory(location))
+    throw InvalidInput(fmt::format("the folder {} holds neither train-images-idx3-ubyte and train-labels-idx1-ubyte nor train_x.npy "
+                                   "and train_y.npy", location));
+  throw InvalidInput(fmt::format("'{}' is no data: expected mnist, fashion-mnist, digits, a folder of idx files or of .npy pairs, or "
+                                 "a .csv file", location));
+}
+
+/// Row of the first value that is not finite; -1: there is none.
+int64_t first_bad_row(const Tensor& values) {
+  if (values.numel() == 0 || !values.is_floating_point()) return -1;
+  const Tensor finite = at::isfinite(values);
+  if (finite.all().item<bool>()) return -1;
+  return finite.reshape({values.size(0), -1}).all(1).to(at::kByte).argmin().item<int64_t>();
+}
+
+void check_finite(const Dataset& part) {
+  for (const auto& [what, values] : {std::pair{"inputs", part.inputs}, {"targets", part.targets}}) {
+    const int64_t row = first_bad_row(values);
+    if (row >= 0)
+      throw InvalidInput(fmt::format("{}: row {} of the {} holds NaN or infinity; replace it or leave the row out", part.name, row,
+                                     what));
+  }
+}
+
+/// "mnist train", "iris.csv test", "my_folder train".
+std::string name_of(const std::string& location, const char* part) {
+  fs::path path(location);
+  if (!path.has_filename()) path = path.parent_path();
+  return fmt::format("{} {}", path.filename().string(), part);
+}
+
+void check_indices(const Dataset& dataset, const Tensor& indices) {
+  if (indices.scalar_type() != at::kLong || indices.dim() != 1)
+    throw InvalidInput(fmt::format("take({}): indices are {}, expected int64 [n]", dataset.name, describe(indices)));
+  const Tensor here = indices.cpu().contiguous();
+  const int64_t* index = here.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < here.numel(); ++i)
+    if (index[i] < 0 || index[i] >= dataset.size())
+      throw InvalidInput(fmt::format("take({}): example {} is asked for, but there are {}, counted from 0", dataset.name, index[i],
+                                     dataset.size()));
+}
+
+}  // namespace
+
+TrainTest load(const DataSource& source) {
+  if (source.limit < 0) throw InvalidInput(fmt::format("limit {}: expected 0 (all) or the number of examples to keep", source.limit));
+  TrainTest parts = load_parts(source);
+  Dataset& train = parts.train;
+  train.name = name_of(source.location, "train");
+  parts.test.name = name_of(source.location, "test");
+  if (train.size() == 0 || train.inputs.numel() == 0)
+    throw InvalidInput(fmt::format("{} is empty ({}): nothing to learn from", train.name, describe(train.inputs)));
+  if (source.limit > 0 && source.limit < train.size()) {
+    train.inputs = train.inputs.narrow(0, 0, source.limit);
+    train.targets = train.targets.narrow(0, 0, source.limit);
+  }
+  check_finite(train);
+  check_finite(parts.test);
+  return parts;
+}
+
+uint64_t fingerprint(const Dataset& dataset) {
+  const uint64_t examples = hash_of({dataset.inputs, dataset.targets});
+  std::string text = hex(examples);
+  for (const std::string& name : dataset.class_names) text += fmt::format(" {}:{}", name.size(), name);
+  return hash_of_bytes(text);
+}
+
+Batch take(const Dataset& dataset, const Tensor& indices, at::ScalarType dtype) {
+  check_indices(dataset, indices);
+  const Tensor rows = indices.to(dataset.inputs.device());
+  Tensor targets = dataset.targets.index_select(0, rows);
+  if (targets.is_floating_point()) targets = targets.to(dtype);
+  return {{dataset.inputs.index_select(0, rows).to(dtype)}, std::move(targets), indices};
+}
+
+}  // namespace pathkernel
