@@ -1,0 +1,332 @@
+#include <pathkernel/tangent/capture_state.h>
+
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/core/stack.h>
+#include <ATen/ops/arange.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <pathkernel/core/error.h>
+#include <pathkernel/tangent/owners.h>
+#include <pathkernel/tangent/rule.h>
+#include <torch/library.h>
+
+#include <optional>
+
+namespace pathkernel {
+namespace {
+
+constexpr c10::DispatchKey tape_key = c10::DispatchKey::TESTING_ONLY_GenericMode;
+thread_local Capture::State* current = nullptr;
+
+/// Shares storage and sizes, but neither identity nor graph: in-place changes of metadata do not reach it.
+Tensor frozen(const Tensor& t) { return Tensor(t.unsafeGetTensorImpl()->shallow_copy_and_detach(c10::VariableVersion(0), true)); }
+
+bool is_composite(const c10::OperatorHandle& op) {
+  return op.hasKernelForDispatchKey(c10::DispatchKey::CompositeImplicitAutograd);
+}
+
+/// "aten::relu_" -> the operation "aten::relu" of the same overload. Undefined where an operation writes and has none.
+std::optional<c10::OperatorHandle> functional_form(const c10::OperatorHandle& op) {
+  std::string name = op.operator_name().name;
+  if (name.empty() || name.back() != '_') return std::nullopt;
+  name.pop_back();
+  const std::string overload = op.operator_name().overload_name;
+  auto& dispatcher = c10::Dispatcher::singleton();
+  if (auto found = dispatcher.findSchema({name, overload})) return found;
+  if (name == "aten::copy") return dispatcher.findSchema({"aten::copy", ""});
+  return std::nullopt;
+}
+
+/// Calls visit(argument, list position, tensor) for every tensor among the arguments.
+template <class Visit>
+void each_tensor(const std::vector<c10::IValue>& arguments, Visit visit) {
+  for (size_t a = 0; a < arguments.size(); ++a) {
+    const c10::IValue& value = arguments[a];
+    if (value.isTensor()) {
+      if (value.toTensor().defined()) visit(int32_t(a), -1, value.toTensor());
+    } else if (value.isTensorList()) {
+      const auto list = value.toTensorVector();
+      for (size_t k = 0; k < list.size(); ++k) visit(int32_t(a), int32_t(k), list[k]);
+    } else if (value.isList()) {
+      const auto list = value.toList();
+      for (size_t k = 0; k < list.size(); ++k) {
+        const c10::IValue item = list.get(k);
+        if (item.isTensor() && item.toTensor().defined()) visit(int32_t(a), int32_t(k), item.toTensor());
+      }
+    }
+  }
+}
+
+Tensors returned_tensors(const torch::jit::Stack& stack, size_t from) {
+  Tensors out;
+  for (size_t k = from; k < stack.size(); ++k) {
+    if (stack[k].isTensor()) out.push_back(stack[k].toTensor());
+    else if (stack[k].isTensorList()) for (const Tensor& t : stack[k].toTensorVector()) out.push_back(t);
+    else out.emplace_back();
+  }
+  return out;
+}
+
+void run_composite(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack) {
+  // Below the tape's key, which stays included: the parts are seen one by one.
+  op.redispatchBoxed(keys & c10::DispatchKeySet(c10::DispatchKeySet::FULL_AFTER, tape_key), stack);
+}
+
+/// Cheap hash of an operation's name -> does it have a rule? Asked at every call.
+const Rule* rule_of(const c10::OperatorHandle& op) {
+  thread_local std::unordered_map<const void*, const Rule*> known;
+  const void* id = static_cast<const void*>(&op.schema());
+  if (auto found = known.find(id); found != known.end()) return found->second;
+  std::string name = op.operator_name().name;
+  if (auto functional = functional_form(op)) name = functional->operator_name().name;
+  return known[id] = find_rule(name);
+}
+
+void on_operation(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack) {
+  Capture::State* state = current;
+  if (state == nullptr || !state->watching) {
+    run_composite(op, keys, stack);
+    return;
+  }
+  if (rule_of(op) == nullptr && is_composite(op)) {
+    run_composite(op, keys, stack);
+    return;
+  }
+  state->leaf(op, stack);
+}
+
+/// The fallback is registered when the first tape is made, once in the process, and stays. It costs nothing while no thread includes its key.
+void register_fallback() {
+  static torch::Library library = [] {
+    torch::Library made(torch::Library::IMPL, "_", c10::make_optional(tape_key), __FILE__, __LINE__);
+    made.fallback(torch::CppFunction::makeFromBoxedFunction<&on_operation>());
+    return made;
+  }();
+}
+
+}  // namespace
+
+void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  const auto& schema = op.schema();
+  const size_t count = schema.arguments().size();
+  const size_t base = stack->size() - count;
+  std::vector<c10::IValue> arguments(stack->begin() + int64_t(base), stack->end());
+
+  std::vector<Slot> slots;
+  Tensors slot_tensors;
+  bool active = false, owned = false;
+  bool enters = false;  // something that needs a gradient and belongs to no example: a parameter, or made of parameters
+  each_tensor(arguments, [&](int32_t argument, int32_t position, const Tensor& tensor) {
+    const ValueId id = tape.find(tensor);
+    if (id == no_value) {
+      refuse_hidden_parameter(tensor, op);
+      return;
+    }
+    slots.push_back({argument, position, id});
+    slot_tensors.push_back(tensor);
+    const bool one_active = is_active(id, tensor), one_shared = tape.values[size_t(id)].shared();
+    active = active || one_active;
+    owned = owned || !one_shared;
+    enters = enters || (one_active && one_shared);
+  });
+
+  if (slots.empty()) {
+    c10::impl::ExcludeDispatchKeyGuard below(tape_key);
+    op.callBoxed(stack);
+    return;
+  }
+  if (side == Side::query && active && (schema.name() == "aten::_local_scalar_dense" || schema.name() == "aten::item")) {
+    throw InvalidInput("the tape: the model reads a number out of a tensor that depends on its parameters (" + schema.name() +
+                       "); what it does with the number cannot be followed. Keep it a tensor, or detach the decision from the output.");
+  }
+
+  // Which argument does it write to?
+  int32_t written = -1;
+  for (size_t a = 0; a < count; ++a) {
+    const auto* alias = schema.arguments()[a].alias_info();
+    if (alias != nullptr && alias->isWrite() && arguments[a].isTensor()) written = int32_t(a);
+  }
+  const bool renames_only = op.hasTag(at::Tag::inplace_view);
+  const Tensor target = written >= 0 ? arguments[size_t(written)].toTensor() : Tensor();
+  if (side == Side::query ? active : enters) {
+    for (const Slot& slot : slots) keep_input(slot.value);
+  }
+  if (target.defined() && !renames_only) keep_overwritten(target);
+
+  {
+    c10::impl::ExcludeDispatchKeyGuard below(tape_key);
+    if (side == Side::query) {
+      at::AutoGradMode off(false);
+      op.callBoxed(stack);
+    } else {
+      op.callBoxed(stack);
+    }
+  }
+
+  Node node{op, std::move(arguments), std::move(slots), {}, op.operator_name().name, false};
+  if (target.defined()) {
+    auto functional = functional_form(op);
+    if (!functional) {
+      if (active) throw InvalidInput("the tape: " + node.name + " writes into a tensor that depends on parameters and has no functional form; use the operation that returns a new tensor");
+      return;
+    }
+    node.op = *functional;
+    node.name = functional->operator_name().name;
+  }
+  record(std::move(node), slot_tensors, returned_tensors(*stack, base), {active, enters, owned, target, renames_only});
+}
+
+bool Capture::State::is_active(ValueId id, const Tensor& tensor) const {
+  if (side == Side::query) return tape.values[size_t(id)].active;
+  return tensor.requires_grad() && at::GradMode::is_enabled();
+}
+
+void Capture::State::refuse_hidden_parameter(const Tensor& tensor, const c10::OperatorHandle& op) const {
+  if (!tensor.has_storage()) return;
+  const auto found = parameter_storage.find(tensor.storage().unsafeGetStorageImpl());
+  if (found == parameter_storage.end()) return;
+  throw InvalidInput("the tape: " + op.operator_name().name + " reads parameter '" + found->second +
+                     "' behind the tape's back (through .data or a saved view); its part cannot be accounted for. Use the parameter itself, or detach().");
+}
+
+void Capture::State::keep_input(ValueId id) {
+  Value& value = tape.values[size_t(id)];
+  if (!value.tensor.defined()) value.tensor = frozen(tape.alive_[size_t(id)]);
+}
+
+void Capture::State::keep_overwritten(const Tensor& target) {
+  if (!target.has_storage()) return;
+  const auto* storage = target.storage().unsafeGetStorageImpl();
+  for (size_t id = 0; id < tape.values.size(); ++id) {
+    Value& value = tape.values[id];
+    if (!value.tensor.defined() || !value.tensor.has_storage() || value.tensor.storage().unsafeGetStorageImpl() != storage) continue;
+    if (value.parameter >= 0) continue;
+    c10::impl::ExcludeDispatchKeyGuard below(tape_key);
+    at::AutoGradMode off(false);
+    value.tensor = value.tensor.clone();
+  }
+}
+
+void Capture::State::record(Node node, const Tensors& slot_tensors, const Tensors& outputs, const Seen& seen) {
+  c10::impl::ExcludeDispatchKeyGuard below(tape_key);
+  at::AutoGradMode off(false);
+  Tensors owners;
+  for (const Slot& slot : node.slots) owners.push_back(tape.values[size_t(slot.value)].owner);
+  for (size_t k = 0; k < outputs.size(); ++k) {
+    const Tensor& output = outputs[k];
+    if (!output.defined()) {
+      node.outputs.push_back(no_value);
+      continue;
+    }
+    // A view or the input itself handed back unchanged keeps its name.
+    if (!seen.target.defined()) {
+      if (const ValueId same = tape.find(output); same != no_value && same_as_input(node, same)) {
+        node.outputs.push_back(no_value);
+        continue;
+      }
+    }
+    Value value;
+    value.active = side == Side::query ? seen.active && at::isFloatingType(output.scalar_type()) : output.requires_grad();
+    if (seen.owned) value.owner = output_owner(node, slot_tensors, owners, output, k);
+    node.outputs.push_back(add_value(std::move(value), output));
+  }
+  const ValueId written = node.outputs.empty() ? no_value : node.outputs[0];
+  const c10::OperatorHandle op = node.op;
+  if (side == Side::query ? seen.active : seen.enters) {
+    for (const Slot& slot : node.slots) {
+      if (slot.list_position < 0) node.arguments[size_t(slot.argument)] = c10::IValue();
+    }
+    if (side == Side::query) {
+      for (const ValueId id : node.outputs) {
+        if (id != no_value) keep_input(id);
+      }
+    } else {
+      on_entry(node, outputs);
+    }
+    tape.nodes.push_back(std::move(node));
+  }
+  if (seen.target.defined() && !seen.renames_only && seen.active) rename_views(op, seen.target, written);
+}
+
+bool Capture::State::same_as_input(const Node& node, ValueId id) const {
+  for (const Slot& slot : node.slots) {
+    if (slot.value == id) return true;
+  }
+  return false;
+}
+
+ValueId Capture::State::add_value(Value value, const Tensor& tensor) {
+  const ValueId id = ValueId(tape.values.size());
+  value.sizes = tensor.sizes().vec();
+  tape.values.push_back(std::move(value));
+  tape.alive_.push_back(tensor);
+  tape.names_[tensor.unsafeGetTensorImpl()] = id;
+  return id;
+}
+
+void Capture::State::rename_views(const c10::OperatorHandle& op, const Tensor& target, ValueId written) {
+  if (written == no_value || !target.has_storage()) return;
+  const auto* storage = target.storage().unsafeGetStorageImpl();
+  std::vector<std::pair<Tensor, ValueId>> others;
+  for (const auto& [impl, id] : tape.names_) {
+    const Tensor& tensor = tape.alive_[size_t(id)];
+    if (id == written || !tensor.has_storage() || tensor.storage().unsafeGetStorageImpl() != storage) continue;
+    if (tape.values[size_t(id)].parameter >= 0 || tensor.is_same(target)) continue;
+    if (tensor.use_count() > 1) others.emplace_back(tensor, id);  // somebody besides the tape may still use this name
+  }
+  for (const auto& [tensor, old] : others) {
+    Value value;
+    const Value before = tape.values[size_t(old)];
+    value.active = before.active || tape.values[size_t(written)].active;
+    value.owner = before.owner.defined() ? before.owner : tape.values[size_t(written)].owner;
+    // Where the two lie in their storage, for the cotangent: sizes, strides, offset of each, and the storage's length.
+    Node alias{op,
+               {tensor.sizes().vec(), tensor.strides().vec(), tensor.storage_offset(), target.sizes().vec(), target.strides().vec(), target.storage_offset(),
+                int64_t(tensor.storage().nbytes() / tensor.element_size())},
+               {{0, -1, written}, {1, -1, old}},
+               {},
+               "alias",
+               true};
+    value.tensor = frozen(tensor);
+    alias.outputs.push_back(add_value(std::move(value), tensor));
+    if (side == Side::query) tape.nodes.push_back(std::move(alias));
+  }
+}
+
+Capture::Capture(Tape& tape, Side side, const NamedTensors& parameters, const NamedTensors& buffers, const Tensors& examples) {
+  if (current != nullptr) throw std::logic_error("Capture: a capture is already running on this thread");
+  register_fallback();
+  state_ = std::make_unique<State>(tape, side);
+  tape.entries_only = side == Side::training;
+  tape.examples = examples.empty() ? 0 : examples.front().size(0);
+  int32_t index = 0;
+  for (const auto* list : {&parameters, &buffers}) {
+    for (const NamedTensor& named : *list) {
+      Value value;
+      value.active = at::isFloatingType(named.tensor.scalar_type());
+      value.parameter = index++;
+      value.tensor = frozen(named.tensor);
+      tape.parameter_values.push_back(state_->add_value(std::move(value), named.tensor));
+      if (list == &parameters && named.tensor.has_storage()) state_->parameter_storage[named.tensor.storage().unsafeGetStorageImpl()] = named.name;
+    }
+  }
+  if (!examples.empty()) {
+    const Tensor arange = at::arange(tape.examples, examples.front().options().dtype(at::kLong));
+    for (const Tensor& example : examples) {
+      if (example.size(0) != tape.examples) throw InvalidInput("the tape: per-example tensors differ in length: " + describe(examples.front()) + " and " + describe(example));
+      Value value;
+      value.owner = leading_owner(arange, example.sizes());
+      value.tensor = frozen(example);
+      state_->add_value(std::move(value), example);
+    }
+  }
+  current = state_.get();
+  state_->include.emplace(tape_key);
+}
+
+Capture::~Capture() {
+  state_->include.reset();
+  current = nullptr;
+}
+
+}  // namespace pathkernel

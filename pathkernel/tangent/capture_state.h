@@ -1,0 +1,45 @@
+#pragma once
+
+#include <ATen/core/stack.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <pathkernel/tangent/capture.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+namespace pathkernel {
+
+/// The work of a Capture between its construction and its end; called from the dispatcher's fallback.
+struct Capture::State {
+  State(Tape& tape, Side side) : tape(tape), side(side) {}
+
+  Tape& tape;
+  Side side;
+  bool watching = true;
+  std::unordered_map<const c10::StorageImpl*, std::string> parameter_storage;
+  std::optional<c10::impl::IncludeDispatchKeyGuard> include;
+  /// Training side: called for each operation where a parameter enters, to hang hooks on its outputs.
+  std::function<void(const Node&, const Tensors& outputs)> on_entry = [](const Node&, const Tensors&) {};
+
+  /// Runs one operation below the tape and writes it down.
+  void leaf(const c10::OperatorHandle& op, torch::jit::Stack* stack);
+  ValueId add_value(Value value, const Tensor& tensor);
+
+ private:
+  bool is_active(ValueId id, const Tensor& tensor) const;
+  void refuse_hidden_parameter(const Tensor& tensor, const c10::OperatorHandle& op) const;
+  void keep_input(ValueId id);
+  void keep_overwritten(const Tensor& target);
+  struct Seen {
+    bool active, enters, owned;
+    const Tensor& target;  ///< what an in-place operation wrote to; undefined for others
+    bool renames_only;
+  };
+  void record(Node node, const Tensors& slot_tensors, const Tensors& outputs, const Seen& seen);
+  bool same_as_input(const Node& node, ValueId id) const;
+  void rename_views(const c10::OperatorHandle& op, const Tensor& target, ValueId written);
+};
+
+}  // namespace pathkernel

@@ -1,0 +1,58 @@
+#include <pathkernel/tangent/catcher.h>
+
+#include <ATen/ops/arange.h>
+#include <pathkernel/core/error.h>
+#include <pathkernel/tangent/capture_state.h>
+#include <pathkernel/tangent/contraction.h>
+#include <pathkernel/tangent/reverse.h>
+
+namespace pathkernel {
+
+struct Catcher::Impl {
+  Tape tape;
+  std::unique_ptr<Capture> capture;
+  /// Cotangents as autograd's hooks delivered them since the last take().
+  std::vector<std::pair<ValueId, Tensor>> caught;
+};
+
+Catcher::Catcher(const NamedTensors& parameters, const NamedTensors& buffers, const Tensors& examples) : impl_(std::make_unique<Impl>()) {
+  Impl* impl = impl_.get();
+  impl->capture = std::make_unique<Capture>(impl->tape, Side::training, parameters, buffers, examples);
+  impl->capture->state().on_entry = [impl](const Node& node, const Tensors& outputs) {
+    for (size_t k = 0; k < outputs.size(); ++k) {
+      const ValueId id = node.outputs[k];
+      if (id == no_value || !outputs[k].requires_grad() || impl->tape.values[size_t(id)].shared()) continue;
+      outputs[k].register_hook([impl, id](const Tensor& cotangent) { impl->caught.emplace_back(id, cotangent); });
+    }
+  };
+}
+
+Catcher::~Catcher() = default;
+
+void Catcher::forward_done() { impl_->capture.reset(); }
+
+FactorSet Catcher::take() {
+  Reverse reverse(impl_->tape, impl_->tape);
+  for (auto& [id, cotangent] : impl_->caught) reverse.seed(id, cotangent);
+  impl_->caught.clear();
+  return reverse.run();
+}
+
+void Catcher::check_owners(const FactorSet& first, const FactorSet& weighted, const NamedTensors& parameters) {
+  const int64_t n = first.examples;
+  for (size_t l = 0; l < parameters.size(); ++l) {
+    if (first.parameters[l].empty()) continue;
+    const Tensor& p = parameters[l].tensor;
+    const Tensor one = materialise(first.parameters[l], n, p.numel(), p.options()), many = materialise(weighted.parameters[l], n, p.numel(), p.options());
+    const Tensor weights = at::arange(1, n + 1, p.options()).unsqueeze(1);
+    const double scale = many.abs().max().item<double>(), off = (many - one * weights).abs().max().item<double>();
+    const double precision = p.scalar_type() == at::kDouble ? 1e-9 : 1e-3;
+    if (off > precision * scale) {
+      throw InvalidInput("the tape: the gradient of parameter '" + parameters[l].name + "' does not split by example: weighting example i's loss by i+1 changed " +
+                         "its share by other than i+1 (largest deviation " + std::to_string(off / scale) + " of the largest share). " +
+                         "Examples of a batch are coupled (batch statistics, contrastive losses), or rows are reordered in a way the tape cannot follow.");
+    }
+  }
+}
+
+}  // namespace pathkernel

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <pathkernel/model/model.h>
+#include <pathkernel/tangent/capture.h>
+#include <pathkernel/tangent/factors.h>
+
+#include <memory>
+
+namespace pathkernel {
+
+/// Catches the per-example gradients of an ordinary training step in its own backward pass: no second pass, same bits.
+///     Catcher catcher(parameters, n inputs…);     // from here on operations are watched
+///     … forward, losses …
+///     catcher.forward_done();
+///     … backward …
+///     FactorSet g = catcher.take();
+/// The gradients hold the reduction's weight: they are b_i g_{i,s} when the loss was Σ b_i ℓ_i.
+class Catcher {
+ public:
+  Catcher(const NamedTensors& parameters, const NamedTensors& buffers, const Tensors& examples);
+  ~Catcher();
+
+  void forward_done();
+  /// The gradients caught since the last call (a second backward pass over a retained graph gives a second set).
+  FactorSet take();
+
+  /// Checks who owns which row: from two backward passes over the same graph, the second with example i's loss weighted i+1
+  /// times as much, the gradients must be i+1 times the first's. Finds coupled batches too.
+  /// @throws InvalidInput naming the parameter.
+  static void check_owners(const FactorSet& first, const FactorSet& weighted, const NamedTensors& parameters);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pathkernel

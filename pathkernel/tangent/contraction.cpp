@@ -1,0 +1,151 @@
+#include <pathkernel/tangent/contraction.h>
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/zeros.h>
+#include <pathkernel/tangent/rank_one.h>
+
+namespace pathkernel {
+namespace {
+
+using Kind = Factor::Kind;
+
+int64_t groups(const Factor& f) { return f.left.size(1); }
+int64_t outs(const Factor& f) { return f.left.size(2); }
+int64_t ins(const Factor& f) { return f.right.size(2); }
+
+/// One factor written out, [n, W].
+Tensor written_out(const Factor& f) {
+  const int64_t n = f.examples();
+  switch (f.kind) {
+    case Kind::dense:
+      return f.left;
+    case Kind::outer: {
+      const int64_t G = groups(f), T = f.terms();
+      const Tensor left = f.left.reshape({n * G, outs(f), T}), right = f.right.reshape({n * G, ins(f), T});
+      if (T == 1) return (left * right.transpose(1, 2)).view({n, f.numbers});
+      return at::bmm(left, right.transpose(1, 2)).view({n, f.numbers});
+    }
+    case Kind::rows: {
+      const int64_t T = f.terms(), width = f.left.size(2), rows = f.numbers / width;
+      const Tensor used = f.index.ge(0);
+      const Tensor place = f.index.clamp_min(0) + at::arange(n, f.index.options()).unsqueeze(1) * rows;
+      Tensor out = at::zeros({n * rows, width}, f.left.options());
+      out.index_add_(0, place.reshape(-1), (f.left * used.unsqueeze(2).to(f.left.scalar_type())).reshape({n * T, width}));
+      return out.view({n, f.numbers});
+    }
+  }
+  return {};
+}
+
+// Numbers of operations (theory 4f), for n examples and m columns of dense Λ:
+double cost_bilinear(const Factor& f, int64_t m) { return 2.0 * double(f.examples()) * double(m) * double(f.terms()) * double(f.numbers); }
+double cost_materialised(const Factor& f, int64_t m) { return 2.0 * double(f.examples()) * double(f.numbers) * double(f.terms() + m); }
+double cost_factored(const Factor& f, const Factor& h) {
+  return 2.0 * double(f.examples()) * double(h.examples()) * double(f.terms()) * double(h.terms()) * double(outs(f) + ins(f));
+}
+/// Writing a number costs about as much as so many multiplications in a matrix product.
+constexpr double cost_of_writing = 8;
+
+/// Σ_t δᵀ Λ a: one matrix product of Λ with all rows, then a sum against the other side. [n, m]
+Tensor bilinear(const Factor& f, const Tensor& lambda) {
+  const int64_t n = f.examples(), m = lambda.size(0), T = f.terms();
+  const Tensor rows = f.right.squeeze(1).permute({1, 0, 2}).reshape({ins(f), n * T});             // [in, nT]
+  const Tensor pushed = at::matmul(lambda.view({m * outs(f), ins(f)}), rows).view({m, outs(f), n * T});
+  const Tensor left = f.left.squeeze(1).permute({1, 0, 2}).reshape({outs(f), n * T});             // [out, nT]
+  return sum_of_products(pushed, left).view({m, n, T}).sum(2).t();
+}
+
+bool prefers_bilinear(const Factor& f, int64_t m, Way way) {
+  if (f.kind != Kind::outer || groups(f) != 1) return false;
+  if (way != Way::automatic) return way == Way::bilinear;
+  return cost_bilinear(f, m) <= cost_materialised(f, m) + cost_of_writing * double(f.examples()) * double(f.numbers);
+}
+
+/// Embedding rows against dense Λ: only the rows that were touched are read.
+Tensor gathered(const Factor& f, const Tensor& lambda) {
+  const int64_t n = f.examples(), T = f.terms(), width = f.left.size(2), m = lambda.size(0);
+  const Tensor used = f.index.ge(0).to(f.left.scalar_type());
+  const Tensor taken = lambda.view({m, -1, width}).index_select(1, f.index.clamp_min(0).reshape(-1));    // [m, nT, width]
+  return sum_of_products(taken.transpose(1, 2).contiguous(), (f.left * used.unsqueeze(2)).reshape({n * T, width}).t().contiguous()).view({m, n, T}).sum(2).t();
+}
+
+Tensor inner(const Factor& f, const Factor& h, Way way) {
+  const bool outer = f.kind == Kind::outer && h.kind == Kind::outer && groups(f) == 1 && groups(h) == 1 && outs(f) == outs(h);
+  const double materialised = 2.0 * double(f.numbers) * (double(f.examples() * f.terms()) + double(h.examples() * h.terms()) + double(f.examples() * h.examples())) +
+                              cost_of_writing * double(f.numbers) * double(f.examples() + h.examples());
+  const bool factored = outer && (way == Way::automatic ? cost_factored(f, h) <= materialised : way == Way::factored);
+  if (!factored) return at::matmul(written_out(f), written_out(h).t());
+  // ⟨Σ_t l_t⊗r_t, Σ_u l'_u⊗r'_u⟩ = Σ_{t,u} ⟨l_t,l'_u⟩⟨r_t,r'_u⟩
+  const int64_t n = f.examples(), m = h.examples(), T = f.terms(), U = h.terms();
+  const auto rows = [](const Tensor& side) { return side.squeeze(1).transpose(1, 2).reshape({-1, side.size(2)}); };
+  Tensor gram = at::matmul(rows(f.left), rows(h.left).t());
+  gram.mul_(at::matmul(rows(f.right), rows(h.right).t()));
+  return T == 1 && U == 1 ? gram : gram.view({n, T, m, U}).sum({1, 3});
+}
+
+}  // namespace
+
+Tensor inner(const FactorList& g, const FactorList& h, int64_t n, int64_t m, Way way) {
+  Tensor sum;
+  for (const Factor& f : g) {
+    for (const Factor& k : h) {
+      const Tensor part = inner(f, k, way);
+      sum = sum.defined() ? sum + part : part;
+    }
+  }
+  return sum.defined() ? sum : at::zeros({n, m});
+}
+
+Tensor contract(const FactorList& g, const Tensor& lambda, int64_t n, Way way) {
+  Tensor sum;
+  for (const Factor& f : g) {
+    Tensor part;
+    if (f.kind == Kind::rows && way != Way::materialised) part = gathered(f, lambda);
+    else part = prefers_bilinear(f, lambda.size(0), way) ? bilinear(f, lambda) : at::matmul(written_out(f), lambda.t());
+    sum = sum.defined() ? sum.add_(part) : part;
+  }
+  return sum.defined() ? sum : at::zeros({n, lambda.size(0)}, lambda.options());
+}
+
+Tensor materialise(const FactorList& g, int64_t n, int64_t numbers, at::TensorOptions options) {
+  Tensor sum;
+  for (const Factor& f : g) {
+    const Tensor part = written_out(f);
+    sum = sum.defined() ? sum + part : part;
+  }
+  return sum.defined() ? sum : at::zeros({n, numbers}, options);
+}
+
+Tensor sum_over_examples(const FactorList& g, int64_t numbers, at::TensorOptions options) {
+  Tensor sum = at::zeros({numbers}, options);
+  for (const Factor& f : g) {
+    if (f.kind == Kind::outer && groups(f) == 1) {  // one matrix product over examples and rows together
+      const Tensor left = f.left.squeeze(1).permute({1, 0, 2}).reshape({outs(f), -1}), right = f.right.squeeze(1).permute({1, 0, 2}).reshape({ins(f), -1});
+      sum.add_(at::matmul(left, right.t()).view(-1));
+    } else {
+      sum.add_(written_out(f).sum(0));
+    }
+  }
+  return sum;
+}
+
+void accumulate(Tensor& dense, double beta, const FactorList& g, double alpha, const Coefficient& d) {
+  const Tensor diagonal = d.is_diagonal() ? d.diagonal.reshape(-1) : Tensor();
+  const double scale = d.is_diagonal() ? alpha : alpha * d.number;
+  bool first = true;
+  for (const Factor& f : g) {
+    const double keep = first ? beta : 1;
+    first = false;
+    if (f.kind == Kind::outer && groups(f) == 1 && f.terms() == 1) {
+      add_rank_one(dense, keep, f.left.reshape({f.examples(), outs(f)}), f.right.reshape({f.examples(), ins(f)}), scale, diagonal);
+    } else {
+      add_scaled(dense, keep, written_out(f), scale, diagonal);
+    }
+  }
+  if (first && beta != 1) dense.mul_(beta);
+}
+
+}  // namespace pathkernel

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <pathkernel/tangent/factors.h>
+#include <pathkernel/train/linear_form.h>
+
+namespace pathkernel {
+
+/// Which way a product of per-example gradients is taken (theory 4f). Chosen by the number of operations, in one place.
+enum class Way {
+  automatic,
+  factored,      ///< F: both sides stay factored; ⟨l₁,l₂⟩⟨r₁,r₂⟩
+  bilinear,      ///< L: Σ_t δᵀΛa with dense Λ
+  materialised,  ///< M: gradients written out, then a matrix product
+};
+
+/// Gram block ⟨g_i, h_q⟩ [n, m] between two sets of per-example gradients of one parameter of W numbers.
+Tensor inner(const FactorList& g, const FactorList& h, int64_t n, int64_t m, Way way = Way::automatic);
+
+/// ⟨g_i, Λ_q⟩ [n, m] with dense Λ [m, W].
+Tensor contract(const FactorList& g, const Tensor& lambda, int64_t n, Way way = Way::automatic);
+
+/// g written out, [n, W].
+Tensor materialise(const FactorList& g, int64_t n, int64_t numbers, at::TensorOptions options);
+
+/// Σ_i g_i, [W].
+Tensor sum_over_examples(const FactorList& g, int64_t numbers, at::TensorOptions options);
+
+/// dense ← beta·dense + alpha·(d ∘ g), dense [n, W]; d a number or a diagonal [parameter's shape].
+/// One pass over `dense` where the gradients are rank one and the device is a CPU.
+void accumulate(Tensor& dense, double beta, const FactorList& g, double alpha, const Coefficient& d);
+
+}  // namespace pathkernel

@@ -1,0 +1,87 @@
+#include <pathkernel/tangent/rank_one.h>
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+
+namespace pathkernel {
+namespace {
+
+// Compiled for wider vectors as well, chosen when the program starts.
+#define PATHKERNEL_VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+
+template <class T>
+inline void row_rank_one(T* dense, T beta, const T* right, T factor, const T* diagonal, int64_t n) {
+  if (diagonal != nullptr) for (int64_t i = 0; i < n; ++i) dense[i] = beta * dense[i] + factor * diagonal[i] * right[i];
+  else for (int64_t i = 0; i < n; ++i) dense[i] = beta * dense[i] + factor * right[i];
+}
+template <class T>
+inline void row_products(T* out, const T* a, const T* b, int64_t K, int64_t R) {
+  for (int64_t r = 0; r < R; ++r) out[r] = 0;
+  for (int64_t k = 0; k < K; ++k) for (int64_t r = 0; r < R; ++r) out[r] += a[k * R + r] * b[k * R + r];
+}
+
+PATHKERNEL_VECTORISED void rank_one(float* d, float b, const float* r, float f, const float* g, int64_t n) { row_rank_one(d, b, r, f, g, n); }
+PATHKERNEL_VECTORISED void rank_one(double* d, double b, const double* r, double f, const double* g, int64_t n) { row_rank_one(d, b, r, f, g, n); }
+PATHKERNEL_VECTORISED void products(float* o, const float* a, const float* b, int64_t K, int64_t R) { row_products(o, a, b, K, R); }
+PATHKERNEL_VECTORISED void products(double* o, const double* a, const double* b, int64_t K, int64_t R) { row_products(o, a, b, K, R); }
+
+bool plain_loops(const Tensor& t) { return t.is_cpu() && (t.scalar_type() == at::kFloat || t.scalar_type() == at::kDouble) && t.is_contiguous(); }
+
+template <class T>
+void rank_one_all(Tensor& dense, double beta, const Tensor& left, const Tensor& right, double scale, const Tensor& diagonal) {
+  const int64_t n = left.size(0), out = left.size(1), in = right.size(1);
+  T* d = dense.mutable_data_ptr<T>();
+  const T *l = left.const_data_ptr<T>(), *r = right.const_data_ptr<T>(), *g = diagonal.defined() ? diagonal.const_data_ptr<T>() : nullptr;
+  at::parallel_for(0, n * out, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, in)), [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k) rank_one(d + k * in, T(beta), r + (k / out) * in, T(scale) * l[k], g == nullptr ? nullptr : g + (k % out) * in, in);
+  });
+}
+
+template <class T>
+void products_all(Tensor& result, const Tensor& a, const Tensor& b) {
+  const int64_t m = a.size(0), K = a.size(1), R = a.size(2);
+  T* o = result.mutable_data_ptr<T>();
+  const T *x = a.const_data_ptr<T>(), *y = b.const_data_ptr<T>();
+  at::parallel_for(0, m, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t q = begin; q < end; ++q) products(o + q * R, x + q * K * R, y, K, R);
+  });
+}
+
+}  // namespace
+
+void add_rank_one(Tensor& dense, double beta, const Tensor& left, const Tensor& right, double scale, const Tensor& diagonal) {
+  const int64_t n = left.size(0), out = left.size(1), in = right.size(1);
+  if (plain_loops(dense)) {
+    const Tensor l = left.contiguous(), r = right.contiguous(), g = diagonal.defined() ? diagonal.contiguous() : diagonal;
+    if (dense.scalar_type() == at::kFloat) rank_one_all<float>(dense, beta, l, r, scale, g);
+    else rank_one_all<double>(dense, beta, l, r, scale, g);
+    return;
+  }
+  Tensor product = left.unsqueeze(2) * right.unsqueeze(1);
+  if (diagonal.defined()) product.mul_(diagonal.view({1, out, in}));
+  dense.mul_(beta).add_(product.view({n, out * in}), scale);
+}
+
+void add_scaled(Tensor& dense, double beta, const Tensor& values, double scale, const Tensor& diagonal) {
+  if (plain_loops(dense)) {
+    const int64_t n = values.size(0);
+    const Tensor ones = at::empty({n, 1}, values.options()).fill_(1);
+    // values as the "right" side of a product with one row each
+    add_rank_one(dense, beta, ones, values, scale, diagonal);
+    return;
+  }
+  if (beta != 1) dense.mul_(beta);
+  if (diagonal.defined()) dense.addcmul_(values, diagonal.unsqueeze(0), scale);
+  else dense.add_(values, scale);
+}
+
+Tensor sum_of_products(const Tensor& a, const Tensor& b) {
+  if (!plain_loops(a)) return (a * b.unsqueeze(0)).sum(1);
+  const Tensor right = b.contiguous();
+  Tensor out = at::empty({a.size(0), a.size(2)}, a.options());
+  if (a.scalar_type() == at::kFloat) products_all<float>(out, a, right);
+  else products_all<double>(out, a, right);
+  return out;
+}
+
+}  // namespace pathkernel

@@ -1,0 +1,70 @@
+#include <ATen/ops/exp.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/logsumexp.h>
+#include <ATen/ops/sinh.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/where.h>
+#include <pathkernel/tangent/rule.h>
+
+#include <cmath>
+#include <limits>
+
+namespace pathkernel {
+namespace {
+
+/// Logarithmic means of the two softmaxes, L_j = (p¹_j − p⁰_j)/ln(p¹_j/p⁰_j) = e^{ℓ̄_j} sinh(d_j/2)/(d_j/2) with ℓ = log p, d = ℓ¹ − ℓ⁰:
+/// no difference of nearly equal numbers. A masked entry (−∞) has L = 0.
+Tensor logarithmic_means(const Ends& x, int64_t dim) {
+  if (x.equal()) return at::softmax(x.at0, dim);
+  const Tensor l0 = at::log_softmax(x.at0, dim), l1 = at::log_softmax(x.at1, dim);
+  const Tensor masked = l0.isinf().logical_or(l1.isinf());
+  const Tensor d = (l1 - l0).masked_fill(masked, 0);
+  const double precision = d.scalar_type() == at::kDouble ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon();
+  const Tensor small = d.abs() < std::pow(precision, 0.25);
+  const Tensor shape = at::where(small, 1 + d * d / 24, at::sinh(d / 2) / at::where(small, 1, d / 2));
+  return (at::exp((l0 + l1) / 2) * shape).masked_fill(masked, 0);
+}
+
+int64_t dimension(Call& call) {
+  const c10::IValue& dim = call.argument("dim");
+  return dim.isInt() ? dim.toInt() : dim.toIntVector().at(0);
+}
+
+// Sato–Vartia weights ω = L/ΣL, which sum to one: a uniform shift of the logits earns nothing. Δlse = Σ ω_j Δx_j
+void logsumexp(Call& call) {
+  if (!call.wants("self")) return;
+  if (!call.argument("dim").isInt() && call.argument("dim").toIntVector().size() != 1) {
+    fallback_rule(call);
+    return;
+  }
+  const int64_t dim = dimension(call);
+  const Tensor means = logarithmic_means(call.ends("self"), dim);
+  const Tensor v = call.argument("keepdim").toBool() ? call.cotangent() : call.cotangent().unsqueeze(dim);
+  call.give("self", v * means / means.sum(dim, /*keepdim=*/true));
+}
+
+// Δp_j = L_j (Δx_j − Δlse): pullback diag(L) − LLᵀ/ΣL
+void softmax(Call& call) {
+  if (!call.wants("self")) return;
+  const int64_t dim = dimension(call);
+  const Tensor means = logarithmic_means(call.ends("self"), dim);
+  const Tensor t = call.cotangent() * means;
+  call.give("self", t - means * (t.sum(dim, true) / means.sum(dim, true)));
+}
+
+// Δ(x_j − lse) = Δx_j − Σ ω_k Δx_k
+void log_softmax(Call& call) {
+  if (!call.wants("self")) return;
+  const int64_t dim = dimension(call);
+  const Tensor means = logarithmic_means(call.ends("self"), dim);
+  const Tensor& v = call.cotangent();
+  call.give("self", v - means * (v.sum(dim, true) / means.sum(dim, true)));
+}
+
+}  // namespace
+
+RuleTable softmax_rules() {
+  return {{"aten::logsumexp", logsumexp}, {"aten::softmax", softmax}, {"aten::_softmax", softmax}, {"aten::log_softmax", log_softmax}, {"aten::_log_softmax", log_softmax}};
+}
+
+}  // namespace pathkernel

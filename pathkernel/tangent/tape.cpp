@@ -1,0 +1,45 @@
+#include <pathkernel/tangent/tape.h>
+
+#include <set>
+
+namespace pathkernel {
+
+ValueId Tape::find(const Tensor& tensor) const {
+  const auto found = names_.find(tensor.unsafeGetTensorImpl());
+  return found == names_.end() ? no_value : found->second;
+}
+
+int64_t Tape::bytes() const {
+  std::set<const void*> seen;
+  int64_t total = 0;
+  for (const Value& value : values) {
+    if (value.tensor.defined() && seen.insert(value.tensor.storage().data()).second) total += int64_t(value.tensor.storage().nbytes());
+  }
+  return total;
+}
+
+bool same_structure(const Tape& a, const Tape& b, std::string* difference) {
+  const auto differ = [&](std::string what) {
+    if (difference) *difference = std::move(what);
+    return false;
+  };
+  const size_t common = std::min(a.nodes.size(), b.nodes.size());
+  for (size_t k = 0; k < common; ++k) {
+    const Node &x = a.nodes[k], &y = b.nodes[k];
+    if (x.name != y.name) return differ("operation " + std::to_string(k) + " is " + x.name + " at one end and " + y.name + " at the other");
+    if (x.outputs != y.outputs || x.slots.size() != y.slots.size()) return differ("operation " + std::to_string(k) + " (" + x.name + ") reads other values");
+    for (size_t j = 0; j < x.slots.size(); ++j) {
+      if (x.slots[j].value != y.slots[j].value) return differ("operation " + std::to_string(k) + " (" + x.name + ") reads other values");
+    }
+  }
+  if (a.nodes.size() != b.nodes.size()) {
+    return differ("one end has " + std::to_string(a.nodes.size()) + " operations, the other " + std::to_string(b.nodes.size()));
+  }
+  for (size_t k = 0; k < a.values.size(); ++k) {
+    const Tensor &x = a.values[k].tensor, &y = b.values[k].tensor;
+    if (x.defined() && y.defined() && x.sizes() != y.sizes()) return differ("value " + std::to_string(k) + " is " + describe(x) + " at one end and " + describe(y) + " at the other");
+  }
+  return true;
+}
+
+}  // namespace pathkernel
