@@ -16,8 +16,10 @@ inline constexpr int recording_format_version = 1;
 struct Environment {
   std::string pathkernel, torch, cpu_capability, cpu_model, blas, system;
   int64_t threads = 1;
+  /// This process: `threads` is what torch computes with now.
   static Environment here();
-  /// "torch 2.13.0 instead of 2.12.1; threads 1 instead of 2"; empty when nothing that matters differs.
+  /// What differs in this environment from `other`, "torch 2.13.0 instead of 2.12.1; threads 1 instead of 2"; empty when
+  /// nothing that matters does.
   std::string difference(const Environment& other) const;
 };
 
@@ -34,7 +36,7 @@ struct Manifest {
   int64_t steps = 0;       ///< T planned
   double epochs = 0;
   uint64_t seed = 0;
-  int64_t checkpoint_every = 0;
+  int64_t checkpoint_every = 0;  ///< steps between two checkpoints; 0 is replaced by ⌈√T⌉ when recording begins
   Environment environment;
 };
 

@@ -31,7 +31,8 @@ class Recorder {
   std::unique_ptr<Impl> impl_;
 };
 
-/// ⌈√T⌉, or wider when that many checkpoints of `bytes` each would pass `budget` bytes on disk.
+/// ⌈√T⌉ (theory 4g), or wider when so many checkpoints of `bytes` each would pass `budget` bytes on disk (0: no limit). The first and
+/// the last state are always kept.
 int64_t checkpoint_spacing(int64_t steps, int64_t bytes, int64_t budget);
 
 }  // namespace pathkernel

@@ -48,7 +48,7 @@ class Recording {
   uint64_t initial_hash() const;
   /// Steps that have a checkpoint, ascending; the first is 0.
   std::vector<int64_t> checkpoint_steps() const;
-  /// Reads and checks one (checksum in the log). @throws CorruptData naming the file.
+  /// Reads and checks one: the file's checksum, and its weights against the hash in the log. @throws CorruptData naming the file.
   Checkpoint checkpoint(int64_t step) const;
 
  private:

@@ -16,9 +16,11 @@ class Replay {
   /// @param model  of the recorded architecture; its weights are overwritten
   /// @param data   the training part; its fingerprint must be the recorded one
   /// @throws InvalidInput naming the first difference between model or data and what was recorded.
+  /// The replay refers to all three; it begins at step 0.
   Replay(const Recording& recording, Model& model, const Dataset& data);
 
-  /// Puts the state at the start of step s in place (s must have a checkpoint).
+  /// Puts the state at the start of step s in place (s must have a checkpoint): parameters and buffers are bound to fresh storage,
+  /// the optimizer is made anew.
   void restore(int64_t s);
   /// The step that the next call to advance() repeats.
   int64_t position() const;
@@ -36,10 +38,11 @@ class Replay {
 
 /// Outcome of replaying a whole recording.
 struct Verification {
-  int64_t steps = 0;
+  int64_t steps = 0;                  ///< how many were repeated; the last one is the first that differs, if any does
   int64_t first_difference = -1;      ///< −1: every hash agreed
   std::string environment_difference; ///< empty when the environment is the recorded one
 };
+/// Reads every checkpoint (checksums), then repeats the run from the start until a hash differs.
 Verification verify(const Recording& recording, Model& model, const Dataset& data, const Progress& progress = {});
 
 }  // namespace pathkernel

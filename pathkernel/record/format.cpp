@@ -1,0 +1,85 @@
+#include <pathkernel/core/error.h>
+#include <pathkernel/core/hash.h>
+#include <pathkernel/record/format.h>
+
+#include <ATen/ops/empty.h>
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstring>
+
+namespace pathkernel::format {
+
+std::string checkpoint_file(int64_t step) { return fmt::format("{}/step-{:08d}.safetensors", checkpoint_folder, step); }
+
+NamedTensors flatten(const Checkpoint& checkpoint) {
+  NamedTensors all;
+  const auto add = [&](const char* group, const NamedTensors& tensors) {
+    for (const auto& t : tensors) all.push_back({fmt::format("{}/{}", group, t.name), t.tensor.detach()});
+  };
+  add("parameters", checkpoint.parameters);
+  add("buffers", checkpoint.buffers);
+  add("optimizer", checkpoint.optimizer);
+  return all;
+}
+
+Checkpoint unflatten(int64_t step, const NamedTensors& tensors) {
+  Checkpoint checkpoint;
+  checkpoint.step = step;
+  for (const auto& t : tensors) {
+    const size_t slash = t.name.find('/');
+    const std::string group = t.name.substr(0, slash);
+    NamedTensors* list = group == "parameters"  ? &checkpoint.parameters
+                         : group == "buffers"   ? &checkpoint.buffers
+                         : group == "optimizer" ? &checkpoint.optimizer
+                                                : nullptr;
+    if (!list || slash == std::string::npos)
+      throw CorruptData(fmt::format("checkpoint of step {}: tensor \"{}\" is none of parameters/, buffers/, optimizer/", step, t.name));
+    list->push_back({t.name.substr(slash + 1), t.tensor});
+  }
+  return checkpoint;
+}
+
+uint64_t state_hash(const NamedTensors& parameters, const NamedTensors& buffers) {
+  Tensors all = values(parameters);
+  for (const auto& buffer : buffers) all.push_back(buffer.tensor);
+  return hash_of(all);
+}
+
+std::string index_bytes(const Tensor& indices) {
+  const Tensor plain = indices.cpu().contiguous();
+  return {static_cast<const char*>(plain.const_data_ptr()), static_cast<size_t>(plain.nbytes())};
+}
+
+Tensor indices_from(const std::string& bytes, int64_t step) {
+  if (bytes.empty() || bytes.size() % sizeof(int64_t) != 0)
+    throw CorruptData(fmt::format("step {}: its list of examples has {} bytes, which are no int64 numbers", step, bytes.size()));
+  Tensor indices = at::empty({static_cast<int64_t>(bytes.size() / sizeof(int64_t))}, at::TensorOptions().dtype(at::kLong));
+  std::memcpy(indices.mutable_data_ptr(), bytes.data(), bytes.size());
+  return indices;
+}
+
+uint64_t parse_hex(const std::string& text) {
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+  if (text.size() != 16 || error != std::errc() || end != text.data() + text.size())
+    throw CorruptData(fmt::format("\"{}\" is no hash of sixteen hexadecimal digits", text));
+  return value;
+}
+
+std::string status_name(RunStatus status) {
+  switch (status) {
+    case RunStatus::running: return "running";
+    case RunStatus::complete: return "complete";
+    case RunStatus::diverged: return "diverged";
+  }
+  throw InvariantViolated("status_name: no such status");
+}
+
+RunStatus parse_status(const std::string& name) {
+  for (const RunStatus status : {RunStatus::running, RunStatus::complete, RunStatus::diverged})
+    if (name == status_name(status)) return status;
+  throw CorruptData(fmt::format("\"{}\" is no status of a recording", name));
+}
+
+}  // namespace pathkernel::format

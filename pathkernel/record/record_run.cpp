@@ -1,0 +1,94 @@
+#include <pathkernel/core/error.h>
+#include <pathkernel/core/random.h>
+#include <pathkernel/model/dtype.h>
+#include <pathkernel/record/format.h>
+#include <pathkernel/record/record_run.h>
+#include <pathkernel/train/step.h>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+namespace pathkernel {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+Checkpoint state_of(const Model& model, const Optimizer& optimizer, int64_t step) {
+  return {step, model.parameters(), model.buffers(), optimizer.state()};
+}
+
+/// What is not finite after a step, for people; empty when all is.
+std::string not_finite(double loss, const NamedTensors& parameters) {
+  if (!std::isfinite(loss)) return fmt::format("the loss is {}", loss);
+  const at::NoGradGuard no_grad;
+  for (const auto& [name, w] : parameters)  // the largest |w|, NaN where there is one
+    if (w.numel() > 0 && !std::isfinite(at::linalg_vector_norm(w, std::numeric_limits<double>::infinity()).item<double>()))
+      return fmt::format("a weight of {} is not finite", name);
+  return {};
+}
+
+void complete(Manifest& manifest, const Model& model, const Dataset& data, int64_t steps) {
+  const NamedTensors parameters = model.parameters();
+  if (parameters.empty()) throw InvalidInput("record_run: the model has no parameters to train");
+  manifest.model = model.specification();
+  manifest.dtype = dtype_name(parameters[0].tensor.scalar_type());
+  manifest.environment = Environment::here();
+  manifest.data_fingerprint = fingerprint(data);
+  manifest.examples = data.size();
+  manifest.steps = steps;
+  if (manifest.checkpoint_every <= 0) manifest.checkpoint_every = checkpoint_spacing(steps, 0, 0);
+}
+
+}  // namespace
+
+RunOutcome record_run(const std::string& folder, Manifest manifest, Model& model, const Dataset& data,
+                      const std::vector<Tensor>& batches, const Progress& progress) {
+  const auto steps = static_cast<int64_t>(batches.size());
+  if (steps == 0) throw InvalidInput("record_run: there are no batches to train on; give more epochs or examples");
+  complete(manifest, model, data, steps);
+  const at::ScalarType dtype = parse_dtype(manifest.dtype);
+  const auto objective = make_objective(manifest.objective);
+  const auto optimizer = make_optimizer(manifest.optimizer, model.parameters());
+
+  RunOutcome outcome;
+  Recorder recorder(folder, manifest);
+  recorder.begin(state_of(model, *optimizer, 0));
+  for (int64_t s = 0; s < steps; ++s) {
+    if (progress) progress("training", s, steps);
+    auto begin = Clock::now();
+    StepRecord record;
+    record.step = s;
+    record.indices = batches[s];
+    record.random_seed = stream_seed(manifest.seed, Stream::step, static_cast<uint64_t>(s));
+    record.lr = learning_rate(manifest.optimizer, s, steps);
+    const Batch batch = take(data, batches[s], dtype);
+    record.loss = training_step(model, *objective, *optimizer, batch, record.lr, record.random_seed).loss;
+    outcome.seconds += seconds_since(begin);
+
+    begin = Clock::now();
+    const NamedTensors parameters = model.parameters();
+    outcome.trouble = not_finite(record.loss, parameters);
+    if (!outcome.trouble.empty()) {
+      outcome.status = RunStatus::diverged;
+      break;
+    }
+    record.hash = format::state_hash(parameters, model.buffers());
+    recorder.step(record);
+    outcome.steps = s + 1;
+    outcome.last_loss = record.loss;
+    if (recorder.wants_checkpoint(s + 1) || s + 1 == steps) recorder.checkpoint(state_of(model, *optimizer, s + 1));
+    outcome.recording_seconds += seconds_since(begin);
+  }
+  recorder.finish(outcome.status);
+  if (progress) progress("training", steps, steps);
+  return outcome;
+}
+
+}  // namespace pathkernel

@@ -1,0 +1,155 @@
+#include <pathkernel/core/error.h>
+#include <pathkernel/core/hash.h>
+#include <pathkernel/data/safetensors.h>
+#include <pathkernel/record/database.h>
+#include <pathkernel/record/format.h>
+#include <pathkernel/record/recording.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+
+namespace pathkernel {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* how_to_record = "record one with `pathkernel train --out FOLDER`";
+
+std::string database_in(const std::string& folder) {
+  const fs::path path = fs::path(folder) / format::database_name;
+  std::error_code error;
+  if (!fs::exists(folder, error)) throw InvalidInput(fmt::format("{}: no such folder; {}", folder, how_to_record));
+  if (!fs::is_directory(folder, error)) throw InvalidInput(fmt::format("{}: is no folder; a recording is one; {}", folder, how_to_record));
+  if (!fs::exists(path, error))
+    throw InvalidInput(fmt::format("{}: is no recording (it has no {}); {}", folder, format::database_name, how_to_record));
+  if (fs::file_size(path, error) == 0)
+    throw CorruptData(fmt::format("{}: is empty; restore it from a copy, or train again", path.string()));
+  return path.string();
+}
+
+void check_format(Database& database) {
+  const int64_t application = database.number("PRAGMA application_id");
+  const int64_t version = database.number("PRAGMA user_version");
+  if (application != format::application_id)
+    throw InvalidInput(fmt::format("{}: is a database of another program, no recording of pathkernel; {}", database.path(), how_to_record));
+  if (version != recording_format_version)
+    throw CorruptData(fmt::format("{}: has recording format version {}, but this program (pathkernel {}) reads version {}; use the "
+                                  "pathkernel that recorded it, or train again",
+                                  database.path(), version, PATHKERNEL_VERSION, recording_format_version));
+}
+
+nlohmann::json read_manifest(Database& database) {
+  nlohmann::json json = nlohmann::json::object();
+  for (Statement rows = database.prepare("SELECT key, value FROM manifest"); rows.next();) {
+    const auto value = nlohmann::json::parse(rows.text(1), nullptr, /*allow_exceptions=*/false);
+    if (value.is_discarded())
+      throw CorruptData(fmt::format("{}: the manifest's entry \"{}\" is no JSON", database.path(), rows.text(0)));
+    json[rows.text(0)] = value;
+  }
+  return json;
+}
+
+std::string string_entry(const nlohmann::json& json, const char* key, const std::string& path) {
+  if (!json.contains(key) || !json[key].is_string())
+    throw CorruptData(fmt::format("{}: the manifest has no \"{}\"; the run was stopped before its first step", path, key));
+  return json[key].get<std::string>();
+}
+
+}  // namespace
+
+struct Recording::Impl {
+  std::string folder;
+  Database database;
+  Manifest manifest;
+  RunStatus status = RunStatus::running;
+  uint64_t initial_hash = 0;
+  int64_t steps = 0;
+  Statement select_step, select_checkpoint;
+
+  explicit Impl(const std::string& folder)
+      : folder(folder), database(database_in(folder), Database::Access::existing), select_step(checked().prepare(
+            "SELECT indices, random_seed, lr, loss, hash FROM steps WHERE step = ?")),
+        select_checkpoint(database.prepare("SELECT file, checksum FROM checkpoints WHERE step = ?")) {
+    const nlohmann::json json = read_manifest(database);
+    manifest = format::manifest_from(json);
+    status = format::parse_status(string_entry(json, "status", database.path()));
+    initial_hash = format::parse_hex(string_entry(json, "initial_hash", database.path()));
+    steps = database.number("SELECT count(*) FROM steps");
+    if (steps > 0 && database.number("SELECT max(step) FROM steps") != steps - 1)
+      throw CorruptData(fmt::format("{}: steps are missing from the log; restore it from a copy, or train again", database.path()));
+  }
+
+  /// The tables are only looked for in a database of this format.
+  Database& checked() {
+    check_format(database);
+    return database;
+  }
+
+  /// Hash of the weights at the start of step s.
+  uint64_t hash_before(int64_t s);
+  StepRecord read_step(int64_t s);
+  Checkpoint read_checkpoint(int64_t s);
+};
+
+uint64_t Recording::Impl::hash_before(int64_t s) { return s == 0 ? initial_hash : read_step(s - 1).hash; }
+
+StepRecord Recording::Impl::read_step(int64_t s) {
+  if (s < 0 || s >= steps) throw InvalidInput(fmt::format("{}: has no step {}; its steps are 0 to {}", folder, s, steps - 1));
+  select_step.reset();
+  if (!select_step.bind(1, s).next()) throw CorruptData(fmt::format("{}: step {} is missing from the log", database.path(), s));
+  StepRecord record;
+  record.step = s;
+  record.indices = format::indices_from(select_step.blob(0), s);
+  record.random_seed = format::parse_hex(select_step.text(1));
+  record.lr = select_step.real(2);
+  record.loss = select_step.real(3);
+  record.hash = format::parse_hex(select_step.text(4));
+  select_step.reset();
+  return record;
+}
+
+Checkpoint Recording::Impl::read_checkpoint(int64_t s) {
+  select_checkpoint.reset();
+  if (!select_checkpoint.bind(1, s).next()) throw InvalidInput(fmt::format("{}: there is no checkpoint of step {}", folder, s));
+  const fs::path path = fs::path(folder) / select_checkpoint.text(0);
+  const uint64_t recorded = format::parse_hex(select_checkpoint.text(1));
+  select_checkpoint.reset();
+
+  constexpr const char* advice = "restore it from a copy, or train again";
+  if (!fs::exists(path)) throw CorruptData(fmt::format("{}: this checkpoint is missing; {}", path.string(), advice));
+  if (const uint64_t found = hash_of_file(path.string()); found != recorded)
+    throw CorruptData(fmt::format("{}: this checkpoint was changed or damaged since it was written (checksum {} instead of {}); {}",
+                                  path.string(), hex(found), hex(recorded), advice));
+  Checkpoint checkpoint = format::unflatten(s, read_safetensors(path.string()).tensors);
+  if (format::state_hash(checkpoint.parameters, checkpoint.buffers) != hash_before(s))
+    throw CorruptData(fmt::format("{}: holds other weights than the log has for step {}; {}", path.string(), s, advice));
+  return checkpoint;
+}
+
+Recording Recording::open(const std::string& folder) { return Recording(std::make_unique<Impl>(folder)); }
+
+Recording::Recording(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Recording::Recording(Recording&&) noexcept = default;
+Recording& Recording::operator=(Recording&&) noexcept = default;
+Recording::~Recording() = default;
+
+const std::string& Recording::folder() const { return impl_->folder; }
+const Manifest& Recording::manifest() const { return impl_->manifest; }
+RunStatus Recording::status() const { return impl_->status; }
+int64_t Recording::steps() const { return impl_->steps; }
+StepRecord Recording::step(int64_t s) const { return impl_->read_step(s); }
+uint64_t Recording::initial_hash() const { return impl_->initial_hash; }
+Checkpoint Recording::checkpoint(int64_t step) const { return impl_->read_checkpoint(step); }
+
+std::vector<int64_t> Recording::checkpoint_steps() const {
+  std::vector<int64_t> steps;
+  // A checkpoint and the steps before it are committed together; one past the log would belong to no state.
+  Statement rows = impl_->database.prepare("SELECT step FROM checkpoints WHERE step <= ? ORDER BY step");
+  rows.bind(1, impl_->steps);
+  while (rows.next()) steps.push_back(rows.integer(0));
+  return steps;
+}
+
+}  // namespace pathkernel
