@@ -1,6 +1,7 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/data/batch_order.h>
 #include <pathkernel/model/architectures.h>
+#include <pathkernel/record/database.h>
 #include <pathkernel/record/record_run.h>
 #include <pathkernel/record/replay.h>
 
@@ -8,7 +9,6 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <scratch.h>
-#include <sqlite3.h>
 
 #include <cmath>
 #include <filesystem>
@@ -68,12 +68,7 @@ RunOutcome record(const std::string& folder, const OptimizerSettings& optimizer,
   return record_run(folder, manifest, *model, data, batches, progress);
 }
 
-void run_sql(const std::string& path, const std::string& sql) {
-  sqlite3* database = nullptr;
-  ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(database);
-  sqlite3_close(database);
-}
+void run_sql(const std::string& path, const std::string& sql) { Database(path, Database::Access::create).run(sql); }
 
 class RecordedWith : public ::testing::TestWithParam<Case> {};
 
