@@ -8,6 +8,7 @@ results=$build/test-results
 rm -rf "$results" "$build/test-files"
 mkdir -p "$results" "$build/test-files"
 
+.venv/bin/python tests/python/write_test_files.py "$build/test-files"
 "$build/tests/pathkernel_tests" --gtest_brief=1 --gtest_output="xml:$results/cpp.xml"
 echo $? >"$results/cpp.status"
 

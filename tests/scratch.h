@@ -15,6 +15,8 @@ class Scratch {
   Scratch() {
     const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
     std::string name = std::string("pathkernel-") + test->test_suite_name() + "-" + test->name() + "-" + std::to_string(::getpid());
+    static int number = 0;  // a test may have several
+    name += "-" + std::to_string(number++);
     for (char& c : name)
       if (c == '/') c = '_';
     folder_ = std::filesystem::temp_directory_path() / name;
@@ -52,5 +54,5 @@ std::string message_of(Action&& action) {
 #define EXPECT_REFUSED(Error, part, action)                                                            \
   do {                                                                                                 \
     const std::string message = ::pathkernel::testing::message_of<Error>([&] { (void)(action); });     \
-    EXPECT_NE(message.find(part), std::string::npos) << "message: " << message;                        \
+    EXPECT_TRUE(message.find(part) != std::string::npos) << "expected: " << (part) << "\n found: " << message; \
   } while (false)

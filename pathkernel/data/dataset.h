@@ -23,7 +23,7 @@ struct Dataset {
 /// Where data comes from: enough to load the same examples again (kept in a recording's manifest).
 struct DataSource {
   std::string location = "mnist";  ///< mnist | fashion-mnist | digits | folder of idx files | FOLDER of .npy pairs | file.csv
-  std::string label_column;        ///< CSV only: the column to predict
+  std::string label_column = {};   ///< CSV only: the column to predict
   int64_t limit = 0;               ///< keep only the first so many training examples (0: all)
 };
 

@@ -8,7 +8,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <array>
 #include <filesystem>
+#include <string_view>
 
 namespace pathkernel {
 namespace {
@@ -81,21 +83,25 @@ void check_counts(const std::string& x, const std::string& y, const Dataset& par
                                    part.targets.size(0)));
 }
 
-void check_pair(const std::string& x, const std::string& y, const std::string& expected) {
-  if (!x.empty() && !y.empty()) return;
-  throw InvalidInput(fmt::format("{} is there, but {} is missing", x.empty() ? y : x, expected));
-}
-
+/// Where the four files are; empty for one that is missing. `names` are what they are called.
 struct Paths {
   std::string train_x, train_y, test_x, test_y;
+  std::array<std::string_view, 4> names;
 };
+
+/// @throws InvalidInput when one of a pair is missing.
+void check_pair(const std::string& x, const std::string& y, std::string_view x_name, std::string_view y_name) {
+  if (x.empty() != y.empty())
+    throw InvalidInput(fmt::format("{} is there, but {} is missing beside it", x.empty() ? y : x, x.empty() ? x_name : y_name));
+}
 
 using ReadInputs = Tensor (*)(const std::string&);
 using ReadTargets = Tensor (*)(const std::string&);
 
 /// Reads both parts and makes sure that they fit together.
 TrainTest read_parts(const Paths& paths, ReadInputs inputs, ReadTargets targets, std::vector<std::string> class_names) {
-  check_pair(paths.train_x, paths.train_y, "its counterpart");
+  check_pair(paths.train_x, paths.train_y, paths.names[0], paths.names[1]);
+  check_pair(paths.test_x, paths.test_y, paths.names[2], paths.names[3]);
   TrainTest parts;
   Dataset& train = parts.train;
   train.inputs = inputs(paths.train_x);
@@ -107,12 +113,11 @@ TrainTest read_parts(const Paths& paths, ReadInputs inputs, ReadTargets targets,
 
   Dataset& test = parts.test;
   test.class_names = train.class_names;
-  if (paths.test_x.empty() && paths.test_y.empty()) {
+  if (paths.test_x.empty()) {
     test.inputs = train.inputs.narrow(0, 0, 0);
     test.targets = train.targets.narrow(0, 0, 0);
     return parts;
   }
-  check_pair(paths.test_x, paths.test_y, "its counterpart");
   test.inputs = inputs(paths.test_x);
   test.targets = targets_of(paths.test_y, targets(paths.test_y));
   check_counts(paths.test_x, paths.test_y, test);
@@ -131,7 +136,8 @@ bool has_idx_files(const std::string& folder) { return !idx_path(folder, "train-
 
 TrainTest read_idx_folder(const std::string& folder, std::vector<std::string> class_names) {
   const Paths paths = {idx_path(folder, "train-images"), idx_path(folder, "train-labels"), idx_path(folder, "t10k-images"),
-                       idx_path(folder, "t10k-labels")};
+                       idx_path(folder, "t10k-labels"),
+                       {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}};
   return read_parts(paths, idx_inputs, read_idx, std::move(class_names));
 }
 
@@ -139,7 +145,7 @@ bool has_npy_files(const std::string& folder) { return !npy_path(folder, "train_
 
 TrainTest read_npy_folder(const std::string& folder) {
   const Paths paths = {npy_path(folder, "train_x"), npy_path(folder, "train_y"), npy_path(folder, "test_x"),
-                       npy_path(folder, "test_y")};
+                       npy_path(folder, "test_y"), {"train_x.npy", "train_y.npy", "test_x.npy", "test_y.npy"}};
   return read_parts(paths, npy_inputs, read_npy, {});
 }
 

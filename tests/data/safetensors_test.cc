@@ -59,6 +59,22 @@ TEST(Safetensors, LeavesAFileForThePythonTests) {
   write_safetensors(PATHKERNEL_TEST_FILES "/from_cpp.safetensors", one_of_each(), {{"made by", "pathkernel"}});
 }
 
+TEST(Safetensors, ReadsWhatThePythonPackageWrites) {
+  const std::string path = PATHKERNEL_TEST_FILES "/from_python.safetensors";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is missing: `make test` writes it";
+  const SafetensorsFile file = read_safetensors(path);
+  EXPECT_EQ(file.metadata.at("format"), "pt");
+  EXPECT_EQ(file.tensors.size(), all_dtypes.size() + 2);
+  const std::vector<std::string> names = {"float64", "float32", "float16", "bfloat16", "int64",
+                                          "int32",   "int16",   "int8",    "uint8",    "bool"};
+  for (size_t i = 0; i < names.size(); ++i) {
+    EXPECT_EQ(file.at(names[i]).scalar_type(), all_dtypes[i]);
+    EXPECT_TRUE(file.at(names[i]).equal(at::arange(6).remainder(5).to(all_dtypes[i]).reshape({2, 3}))) << names[i];
+  }
+  EXPECT_EQ(file.at("scalar").dim(), 0);
+  EXPECT_EQ(file.at("empty").sizes(), (at::IntArrayRef{0, 3}));
+}
+
 TEST(Safetensors, WriterRefuses) {
   const Scratch scratch;
   const Tensor a = at::ones({2});
