@@ -31,7 +31,11 @@ Tensor sum_to_argument(const Tensor& by_example, const std::vector<int64_t>& res
 
 }  // namespace
 
-Tensor Ends::mean() const { return equal() ? at0 : (at0 + at1).mul_(0.5); }
+Tensor Ends::mean() const {
+  if (equal()) return at0;
+  if (at::isFloatingType(at0.scalar_type())) return (at0 + at1).mul_(0.5);
+  return at0.equal(at1) ? at0 : (at0.to(at::kFloat) + at1.to(at::kFloat)).mul_(0.5);  // masks and counts
+}
 Tensor Ends::delta() const { return at1 - at0; }
 
 Call::Call(Reverse& reverse, const Node& node0, const Node& node1, Tensors cotangents)

@@ -1,6 +1,6 @@
 #include <pathkernel/tangent/capture_state.h>
 
-#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/core/stack.h>
 #include <ATen/ops/arange.h>
@@ -10,6 +10,7 @@
 #include <pathkernel/tangent/rule.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <optional>
 
 namespace pathkernel {
@@ -106,6 +107,15 @@ void register_fallback() {
 
 }  // namespace
 
+MathAttention::MathAttention() : flash_(at::globalContext().userEnabledFlashSDP()), efficient_(at::globalContext().userEnabledMemEfficientSDP()) {
+  at::globalContext().setSDPUseFlash(false);
+  at::globalContext().setSDPUseMemEfficient(false);
+}
+MathAttention::~MathAttention() {
+  at::globalContext().setSDPUseFlash(flash_);
+  at::globalContext().setSDPUseMemEfficient(efficient_);
+}
+
 void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const auto& schema = op.schema();
   const size_t count = schema.arguments().size();
@@ -130,6 +140,11 @@ void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stac
     enters = enters || (one_active && one_shared);
   });
 
+  if (active) {
+    for (const Slot& slot : slots) {
+      if (!tape.values[size_t(slot.value)].refusal.empty()) throw InvalidInput(tape.values[size_t(slot.value)].refusal);
+    }
+  }
   if (slots.empty()) {
     c10::impl::ExcludeDispatchKeyGuard below(tape_key);
     op.callBoxed(stack);
@@ -227,7 +242,11 @@ void Capture::State::record(Node node, const Tensors& slot_tensors, const Tensor
     }
     Value value;
     value.active = side == Side::query ? seen.active && at::isFloatingType(output.scalar_type()) : output.requires_grad();
-    if (seen.owned) value.owner = output_owner(node, slot_tensors, owners, output, k);
+    try {
+      if (seen.owned) value.owner = output_owner(node, slot_tensors, owners, output, k);
+    } catch (const InvalidInput& refused) {  // an error only where something depends on it (the weight total of a loss does not matter)
+      value.refusal = refused.what();
+    }
     node.outputs.push_back(add_value(std::move(value), output));
   }
   const ValueId written = node.outputs.empty() ? no_value : node.outputs[0];
@@ -274,6 +293,7 @@ void Capture::State::rename_views(const c10::OperatorHandle& op, const Tensor& t
     if (tape.values[size_t(id)].parameter >= 0 || tensor.is_same(target)) continue;
     if (tensor.use_count() > 1) others.emplace_back(tensor, id);  // somebody besides the tape may still use this name
   }
+  std::sort(others.begin(), others.end(), [](const auto& a, const auto& b) { return a.second < b.second; });  // the same order on every tape
   for (const auto& [tensor, old] : others) {
     Value value;
     const Value before = tape.values[size_t(old)];
@@ -320,6 +340,7 @@ Capture::Capture(Tape& tape, Side side, const NamedTensors& parameters, const Na
       state_->add_value(std::move(value), example);
     }
   }
+  if (side == Side::query) state_->math_attention.emplace();
   current = state_.get();
   state_->include.emplace(tape_key);
 }

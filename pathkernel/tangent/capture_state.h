@@ -11,6 +11,18 @@
 
 namespace pathkernel {
 
+/// Sends attention to its math form while it lives, so that its parts are seen (they have rules; the fused kernels have none).
+class MathAttention {
+ public:
+  MathAttention();
+  ~MathAttention();
+  MathAttention(const MathAttention&) = delete;
+  MathAttention& operator=(const MathAttention&) = delete;
+
+ private:
+  bool flash_, efficient_;
+};
+
 /// The work of a Capture between its construction and its end; called from the dispatcher's fallback.
 struct Capture::State {
   State(Tape& tape, Side side) : tape(tape), side(side) {}
@@ -19,6 +31,7 @@ struct Capture::State {
   Side side;
   bool watching = true;
   std::unordered_map<const c10::StorageImpl*, std::string> parameter_storage;
+  std::optional<MathAttention> math_attention;  ///< query side only: the training side must run what training ran
   std::optional<c10::impl::IncludeDispatchKeyGuard> include;
   /// Training side: called for each operation where a parameter enters, to hang hooks on its outputs.
   std::function<void(const Node&, const Tensors& outputs)> on_entry = [](const Node&, const Tensors&) {};

@@ -14,7 +14,7 @@ namespace {
 using Names = std::unordered_set<std::string>;
 
 /// Operations that only move numbers: the owners move the same way.
-const Names moves = {"aten::view", "aten::_unsafe_view", "aten::_reshape_alias", "aten::permute", "aten::transpose", "aten::t", "aten::expand",
+const Names moves = {"aten::permute", "aten::transpose", "aten::t", "aten::expand",
                      "aten::slice", "aten::select", "aten::squeeze", "aten::unsqueeze", "aten::unfold", "aten::index_select", "aten::index",
                      "aten::gather", "aten::split", "aten::split_with_sizes", "aten::unbind", "aten::flip", "aten::roll", "aten::repeat",
                      "aten::diagonal", "aten::as_strided", "aten::cat", "aten::stack"};
@@ -149,6 +149,7 @@ Tensor output_owner(const Node& node, const Tensors& slot_tensors, const Tensors
   if (!owner.defined()) return {};
   if (output.dim() == 0 && owner.dim() == 0) return owner;
   if (node.name == "aten::embedding") return owner.unsqueeze(-1).expand(output.sizes());
+  if (node.name == "aten::view" || node.name == "aten::_unsafe_view" || node.name == "aten::_reshape_alias") return owner.reshape(output.sizes());
   if (moves.count(node.name)) return moved(node, slot_tensors, slot_owners, output_index);
   if (products.count(node.name)) {
     Tensor found = of_product(node, slot_owners, output);

@@ -15,7 +15,11 @@ Reverse::Reverse(const Tape& at0, const Tape& at1) : at0(at0), at1(at1), cotange
   }
 }
 
-void Reverse::seed(ValueId value, Tensor cotangent) { add(value, cotangent); }
+void Reverse::seed(ValueId value, Tensor cotangent) {
+  if (value == no_value) throw InvalidInput("the tape: the measurement does not depend on the parameters");
+  if (!at0.values[size_t(value)].refusal.empty()) throw InvalidInput(at0.values[size_t(value)].refusal);
+  add(value, cotangent);
+}
 
 void Reverse::add(ValueId value, const Tensor& cotangent) {
   Tensor& sum = cotangents_[size_t(value)];

@@ -20,6 +20,7 @@ struct Value {
   Tensor tensor;       ///< its numbers as they were when the value was made (detached); undefined when not kept
   Tensor owner;        ///< int64, expanded to the tensor's sizes: the example each number belongs to; undefined: shared by all
   std::vector<int64_t> sizes;  ///< of the tensor, known also where the numbers are not kept
+  std::string refusal;          ///< not empty: numbers of several examples were mixed in it, or whose they are is unknown; why
   bool active = false; ///< changes along the path (query side) or takes part in autograd (training side)
   int32_t parameter = -1;  ///< index of the parameter (or, after the parameters, of the buffer) that it is; else −1
   bool shared() const { return !owner.defined(); }

@@ -33,6 +33,9 @@ void same(Call& call) {
   if (call.wants("self")) call.give("self", call.cotangent());
 }
 
+// y = z, over whatever was there (copy_)
+void copied(Call& call) { call.give_elementwise("src", call.cotangent()); }
+
 // y = xᵀ (two dimensions)
 void transposed(Call& call) {
   if (call.wants("self")) call.give("self", call.cotangent().t());
@@ -86,6 +89,7 @@ RuleTable linear_rules() {
   }
   for (const char* name : {"view", "_unsafe_view", "_reshape_alias"}) rules.emplace_back(std::string("aten::") + name, reshaped);
   for (const char* name : {"clone", "detach", "alias", "lift_fresh"}) rules.emplace_back(std::string("aten::") + name, same);
+  rules.emplace_back("aten::copy", copied);
   rules.emplace_back("aten::t", transposed);
   rules.emplace_back("aten::add", [](Call& call) { sum(call, 1); });
   rules.emplace_back("aten::sub", [](Call& call) { sum(call, -1); });

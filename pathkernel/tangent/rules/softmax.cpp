@@ -13,16 +13,22 @@ namespace pathkernel {
 namespace {
 
 /// Logarithmic means of the two softmaxes, L_j = (p¹_j − p⁰_j)/ln(p¹_j/p⁰_j) = e^{ℓ̄_j} sinh(d_j/2)/(d_j/2) with ℓ = log p, d = ℓ¹ − ℓ⁰:
-/// no difference of nearly equal numbers. A masked entry (−∞) has L = 0.
+/// no difference of nearly equal numbers. A masked entry (−∞) has L = 0, a row masked whole all zeros.
 Tensor logarithmic_means(const Ends& x, int64_t dim) {
   if (x.equal()) return at::softmax(x.at0, dim);
   const Tensor l0 = at::log_softmax(x.at0, dim), l1 = at::log_softmax(x.at1, dim);
-  const Tensor masked = l0.isinf().logical_or(l1.isinf());
+  const Tensor masked = (l0 + l1).isfinite().logical_not();
   const Tensor d = (l1 - l0).masked_fill(masked, 0);
   const double precision = d.scalar_type() == at::kDouble ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon();
   const Tensor small = d.abs() < std::pow(precision, 0.25);
   const Tensor shape = at::where(small, 1 + d * d / 24, at::sinh(d / 2) / at::where(small, 1, d / 2));
   return (at::exp((l0 + l1) / 2) * shape).masked_fill(masked, 0);
+}
+
+/// ΣL, and one where a whole row is masked.
+Tensor total(const Tensor& means, int64_t dim) {
+  const Tensor sum = means.sum(dim, /*keepdim=*/true);
+  return at::where(sum > 0, sum, 1);
 }
 
 int64_t dimension(Call& call) {
@@ -40,7 +46,7 @@ void logsumexp(Call& call) {
   const int64_t dim = dimension(call);
   const Tensor means = logarithmic_means(call.ends("self"), dim);
   const Tensor v = call.argument("keepdim").toBool() ? call.cotangent() : call.cotangent().unsqueeze(dim);
-  call.give("self", v * means / means.sum(dim, /*keepdim=*/true));
+  call.give("self", v * means / total(means, dim));
 }
 
 // Δp_j = L_j (Δx_j − Δlse): pullback diag(L) − LLᵀ/ΣL
@@ -49,7 +55,7 @@ void softmax(Call& call) {
   const int64_t dim = dimension(call);
   const Tensor means = logarithmic_means(call.ends("self"), dim);
   const Tensor t = call.cotangent() * means;
-  call.give("self", t - means * (t.sum(dim, true) / means.sum(dim, true)));
+  call.give("self", t - means * (t.sum(dim, true) / total(means, dim)));
 }
 
 // Δ(x_j − lse) = Δx_j − Σ ω_k Δx_k
@@ -58,13 +64,13 @@ void log_softmax(Call& call) {
   const int64_t dim = dimension(call);
   const Tensor means = logarithmic_means(call.ends("self"), dim);
   const Tensor& v = call.cotangent();
-  call.give("self", v - means * (v.sum(dim, true) / means.sum(dim, true)));
+  call.give("self", v - means * (v.sum(dim, true) / total(means, dim)));
 }
 
 }  // namespace
 
 RuleTable softmax_rules() {
-  return {{"aten::logsumexp", logsumexp}, {"aten::softmax", softmax}, {"aten::_softmax", softmax}, {"aten::log_softmax", log_softmax}, {"aten::_log_softmax", log_softmax}};
+  return {{"aten::logsumexp", logsumexp}, {"aten::softmax", softmax}, {"aten::_softmax", softmax}, {"aten::_safe_softmax", softmax}, {"aten::log_softmax", log_softmax}, {"aten::_log_softmax", log_softmax}};
 }
 
 }  // namespace pathkernel

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <pathkernel/model/model.h>
+#include <pathkernel/sweep/measurement.h>
+#include <pathkernel/tangent/reverse.h>
+#include <pathkernel/tangent/tape.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace pathkernel {
+
+/// The queries' measurements at one point of the path, with the tape that leads to them.
+struct PathPoint {
+  Tape tape;
+  ValueId measured = no_value;
+  Tensor values;  ///< [n, K]
+};
+
+/// Evaluates a chunk of queries at points of the path.
+class QueryPath {
+ public:
+  QueryPath(Model& model, Tensors inputs, const Measurement& measurement) : model_(model), inputs_(std::move(inputs)), measurement_(measurement) {}
+  /// @param weights, buffers  in the evaluation precision; the model is left bound to them
+  std::unique_ptr<PathPoint> at(const Tensors& weights, const Tensors& buffers) const;
+  int64_t inputs() const { return inputs_.front().size(0); }
+  int64_t per_input() const { return measurement_.per_input(); }
+
+ private:
+  Model& model_;
+  Tensors inputs_;
+  const Measurement& measurement_;
+};
+
+/// How G_s(x) is taken on a segment (theory 3 and 3b): the rule, and into how many equal parts the segment is cut for it.
+struct GradientRule {
+  enum class Kind { secant, gauss, left };
+  Kind kind = Kind::secant;
+  int nodes = 1;        ///< gauss: Gauss–Legendre nodes per panel
+  int64_t panels = 1;
+  /// "secant" | "gauss:Q" | "left". @throws InvalidInput for another name.
+  static GradientRule parse(const std::string& name, int64_t panels);
+  std::string name() const;
+};
+
+/// One end of a segment: the weights there and the queries evaluated with them.
+struct SegmentEnd {
+  const Tensors& weights;
+  const Tensors& buffers;
+  const PathPoint& point;
+};
+
+/// G_s for every query: one FactorSet of n inputs per measurement k = 0…K−1; lists are one per parameter, then one per buffer.
+/// Secant: ⟨G, w₁ − w₀⟩ + ⟨G^β, β₁ − β₀⟩ = f₁ − f₀ exactly.  Cost: secant one reverse pass per panel and k, one forward per inner point.
+std::vector<FactorSet> segment_gradient(const GradientRule& rule, const QueryPath& queries, const SegmentEnd& begin, const SegmentEnd& end, CorrectionShares* shares = nullptr);
+
+}  // namespace pathkernel

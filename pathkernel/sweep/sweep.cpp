@@ -1,0 +1,236 @@
+#include <pathkernel/sweep/sweep.h>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/where.h>
+#include <fmt/format.h>
+#include <pathkernel/core/error.h>
+#include <pathkernel/sweep/books.h>
+#include <pathkernel/sweep/trace.h>
+#include <pathkernel/sweep/uncertainty.h>
+
+#include <algorithm>
+
+namespace pathkernel {
+namespace {
+
+Tensors in(at::ScalarType dtype, const Tensors& tensors) {
+  Tensors out;
+  for (const Tensor& t : tensors) out.push_back(at::isFloatingType(t.scalar_type()) ? t.detach().to(dtype) : t.detach());
+  return out;
+}
+
+Tensors rows(const Tensors& tensors, int64_t first, int64_t count) {
+  Tensors out;
+  for (const Tensor& t : tensors) out.push_back(t.narrow(0, first, count));
+  return out;
+}
+
+/// The final network and what the optimizer was like there: read from the recording once.
+struct Final {
+  Tensors weights, buffers;
+};
+
+/// One chunk of query inputs, walked from the last step to the first.
+class ChunkSweep {
+ public:
+  ChunkSweep(const Recording& recording, Model& model, const SweepOptions& options, Tracer& tracer, Measurement& measurement, Books& books, Uncertainty& uncertainty,
+             int64_t first_input, Tensors inputs)
+      : recording_(recording), options_(options), tracer_(tracer), measurement_(measurement), books_(books), uncertainty_(uncertainty), first_input_(first_input),
+        path_(model, std::move(inputs), measurement) {}
+
+  void run(const Final& final, Ledger& ledger, CorrectionShares& shares, const std::function<void(int64_t)>& step_done) {
+    const int64_t T = recording_.steps(), K = measurement_.per_input(), n = path_.inputs();
+    const auto sampled = sampled_steps(T, options_.sampled_steps);
+    std::vector<Adjoint> lanes;
+    std::vector<Tensor> columns;
+    for (int64_t k = 0; k < K; ++k) {
+      lanes.emplace_back(n, options_.convention, at::TensorOptions().dtype(options_.precision).device(final.weights.front().device()));
+      columns.push_back(at::arange(first_input_ * K + k, (first_input_ + n) * K, K, at::kLong));
+    }
+    Tensors weights1 = final.weights, buffers1 = final.buffers;
+    auto point1 = path_.at(weights1, buffers1);
+    books_.output(T, point1->values, first_input_);
+
+    std::vector<int64_t> starts = recording_.checkpoint_steps();
+    starts.erase(std::remove_if(starts.begin(), starts.end(), [&](int64_t s) { return s >= T; }), starts.end());
+    for (size_t piece = starts.size(); piece-- > 0;) {
+      const int64_t end = piece + 1 < starts.size() ? starts[piece + 1] : T;
+      const PathSegment segment = tracer_.segment(starts[piece], end);
+      for (int64_t k = 0; k < K && !segment.end_memory_jump.empty(); ++k) {
+        ledger.rounding.index_add_(0, columns[size_t(k)], lanes[size_t(k)].memory_jump(segment.end_memory_jump).cpu());
+      }
+      for (size_t j = segment.steps.size(); j-- > 0;) {
+        const StepTrace& trace = segment.steps[j];
+        const Tensors weights0 = in(options_.precision, trace.weights), buffers0 = in(options_.precision, trace.buffers);
+        auto point0 = path_.at(weights0, buffers0);
+        books_.output(trace.step, point0->values, first_input_);
+        const SegmentEnd from{weights0, buffers0, *point0}, to{weights1, buffers1, *point1};
+        const std::vector<FactorSet> G = segment_gradient(options_.rule, path_, from, to, &shares);
+        const Tensors change = buffer_change(buffers0, buffers1);
+        for (int64_t k = 0; k < K; ++k) books_.step(trace, lanes[size_t(k)].step(trace, G[size_t(k)], change), columns[size_t(k)]);
+        if (sampled[size_t(trace.step)]) {
+          GradientRule refined = options_.rule;
+          refined.panels *= 2;
+          const std::vector<FactorSet> fine = segment_gradient(refined, path_, from, to);
+          for (int64_t k = 0; k < K; ++k) uncertainty_.sample(trace, G[size_t(k)], fine[size_t(k)], columns[size_t(k)]);
+        }
+        weights1 = weights0;
+        buffers1 = buffers0;
+        point1 = std::move(point0);
+        step_done(T - trace.step);
+      }
+    }
+    for (int64_t k = 0; k < K; ++k) ledger.decay.index_add_(0, columns[size_t(k)], lanes[size_t(k)].initial_pull(weights1).cpu());
+  }
+
+ private:
+  static Tensors buffer_change(const Tensors& before, const Tensors& after) {
+    Tensors out;
+    for (size_t b = 0; b < before.size(); ++b) {
+      out.push_back(at::isFloatingType(before[b].scalar_type()) ? (after[b] - before[b]).reshape(-1) : Tensor());
+    }
+    return out;
+  }
+
+  const Recording& recording_;
+  const SweepOptions& options_;
+  Tracer& tracer_;
+  Measurement& measurement_;
+  Books& books_;
+  Uncertainty& uncertainty_;
+  int64_t first_input_;
+  QueryPath path_;
+};
+
+Final final_state(const Recording& recording, Tracer& tracer, const SweepOptions& options) {
+  // The last checkpoint at or before the end, replayed to the end where the run was interrupted after it.
+  const std::vector<int64_t> starts = recording.checkpoint_steps();
+  const int64_t T = recording.steps();
+  if (!starts.empty() && starts.back() == T) {
+    const Checkpoint end = recording.checkpoint(T);
+    return {in(options.precision, values(end.parameters)), in(options.precision, values(end.buffers))};
+  }
+  const PathSegment last = tracer.segment(starts.back(), T);
+  return {in(options.precision, last.end_weights), in(options.precision, last.end_buffers)};
+}
+
+/// How many inputs at a time: adjoints, both tapes and the segment gradient of a chunk fit the memory left beside the traces.
+int64_t inputs_per_chunk(const SweepOptions& options, const Tensors& weights, const std::vector<LinearForm>& form, int64_t tape_bytes_per_input, int64_t trace_bytes, int64_t K) {
+  const int64_t item = options.precision == at::kDouble ? 8 : 4;
+  const int64_t dense = Adjoint::numbers_per_query(form, weights, options.convention) * item * K;
+  int64_t widest = 0;
+  for (const Tensor& w : weights) widest = std::max<int64_t>(widest, w.numel());
+  const int64_t per_input = dense + 4 * tape_bytes_per_input + (K + 1) * widest * item;
+  const int64_t left = options.memory - trace_bytes;
+  if (left < per_input) {
+    throw InvalidInput(fmt::format("explain: one query needs {:.2f} GiB and the trace of a stretch of steps {:.2f} GiB, but --memory allows {:.2f} GiB; allow more, or record with more checkpoints",
+                                   double(per_input) / double(1 << 30), double(trace_bytes) / double(1 << 30), double(options.memory) / double(1 << 30)));
+  }
+  return std::max<int64_t>(1, left / per_input);
+}
+
+Certificate certify(const Ledger& ledger, const Uncertainty& uncertainty, const CorrectionShares& shares, const Tracer& tracer, int64_t sampled) {
+  Certificate c;
+  const auto share = [](const Tensor& part, const Tensor& of) { return at::where(of > 0, part.abs() / at::where(of > 0, of, 1), 0); };
+  const Tensor change = (ledger.final - ledger.initial).abs();
+  c.residual_to_contributions = share(ledger.residual, ledger.contributions.abs().sum(0));
+  c.residual_to_change = share(ledger.residual, change);
+  c.rounding_to_change = share(ledger.rounding, change);
+  if (sampled > 0) c.split_uncertainty = uncertainty.estimate();
+  c.sampled_steps = sampled;
+  double correction = 0, product = 0;
+  for (const auto& [name, s] : shares) correction += s.correction, product += s.product;
+  c.correction_share = product > 0 ? correction / product : 0;
+  c.optimizer_mismatch = tracer.largest_mismatch();
+  c.optimizer_bound = 1;
+  c.first_drift = tracer.first_drift();
+  c.replay_exact = c.first_drift < 0;
+  return c;
+}
+
+}  // namespace
+
+Ledger sweep(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options, const Progress& progress) {
+  const int64_t n = queries.inputs.empty() ? 0 : queries.inputs.front().size(0), T = recording.steps();
+  if (n == 0) throw InvalidInput("explain: no queries were given");
+  if (T == 0) throw InvalidInput("explain: the recording " + recording.folder() + " has no steps");
+  if (!recording.manifest().dtype.empty() && recording.manifest().dtype == "double" && options.precision == at::kFloat) {
+    throw InvalidInput("explain: a run trained in float64 is evaluated in float64; use --precision double");
+  }
+  Tracer tracer(recording, model, data, {options.precision, options.path_kernel, options.check, options.strict});
+  const Final final = final_state(recording, tracer, options);
+  const Tensors inputs = in(options.precision, queries.inputs);
+  const auto measurement_name = options.measure;
+  auto measurement = make_measurement(measurement_name, tracer.objective(), data.class_names);
+
+  // The final network fixes what is asked (the predicted class) and how much room a query needs.
+  const auto final_outputs = [&](const Tensors& some) {
+    model.bind_parameters(final.weights);
+    model.bind_buffers(final.buffers);
+    const at::AutoGradMode off(false);
+    return model.forward(some, Mode::eval);
+  };
+  const Tensor targets = queries.targets.defined() && at::isFloatingType(queries.targets.scalar_type()) ? queries.targets.to(options.precision) : queries.targets;
+  measurement->prepare(final_outputs(inputs), targets);
+  const int64_t K = measurement->per_input(), Q = n * K;
+
+  Ledger ledger;
+  Books books(ledger, recording, model.parameters(), data, Q, options.path_kernel);
+  ledger.settings.recording = recording.folder();
+  ledger.settings.rule = options.rule.name();
+  ledger.settings.panels = options.rule.panels;
+  ledger.settings.convention = options.convention == Convention::propagate ? "propagate" : "ledger";
+  ledger.settings.precision = options.precision == at::kDouble ? "double" : "float";
+  ledger.settings.measure = measurement_name;
+  ledger.settings.last_step = T;
+  if (const Tensor flat = inputs.front().flatten(1); flat.size(1) <= 16) ledger.query_inputs = flat.to(at::kCPU, at::kDouble).repeat_interleave(K, 0);
+
+  // A first look: bytes of a tape per input, of a stretch of traces, and the optimizer's form.
+  std::vector<LinearForm> form;
+  int64_t trace_bytes = 0, tape_bytes = 0;
+  {
+    const std::vector<int64_t> starts = recording.checkpoint_steps();
+    const PathSegment one = tracer.segment(starts.front(), std::min<int64_t>(T, starts.front() + 1));
+    form = one.steps.front().form;
+    int64_t longest = 0;
+    for (size_t k = 0; k < starts.size(); ++k) longest = std::max(longest, (k + 1 < starts.size() ? starts[k + 1] : T) - starts[k]);
+    int64_t per_step = one.steps.front().gradients.bytes();
+    for (const Tensor& w : one.steps.front().weights) per_step += int64_t(w.nbytes()) * 4;
+    trace_bytes = per_step * longest;
+    measurement->prepare(final_outputs(rows(inputs, 0, 1)), targets.defined() ? targets.narrow(0, 0, 1) : targets);
+    const QueryPath probe(model, rows(inputs, 0, 1), *measurement);
+    tape_bytes = probe.at(final.weights, final.buffers)->tape.bytes();
+  }
+  const int64_t chunk = std::min(n, inputs_per_chunk(options, final.weights, form, tape_bytes, trace_bytes, K));
+  const int64_t chunks = (n + chunk - 1) / chunk;
+
+  Uncertainty uncertainty(Q);
+  CorrectionShares shares;
+  for (int64_t c = 0; c < chunks; ++c) {
+    const int64_t first = c * chunk, count = std::min(chunk, n - first);
+    const Tensors some = rows(inputs, first, count);
+    const Tensor their_targets = targets.defined() ? targets.narrow(0, first, count) : targets;
+    const Tensors outputs = final_outputs(some);
+    measurement->prepare(outputs, their_targets);
+    ChunkSweep chunk_sweep(recording, model, options, tracer, *measurement, books, uncertainty, first, some);
+    chunk_sweep.run(final, ledger, shares, [&](int64_t done) {
+      if (progress) progress("sweeping", c * T + done, chunks * T);
+    });
+    const Tensor scores = outputs[0].flatten(1);
+    const Tensor predicted = data.is_classification() && scores.size(1) > 1 ? scores.argmax(1).cpu() : Tensor();
+    for (int64_t i = 0; i < count; ++i) {
+      for (int64_t k = 0; k < K; ++k) {
+        QueryInfo info = queries.info.empty() ? QueryInfo{} : queries.info[size_t(first + i)];
+        info.measurement = measurement->describe(i, k);
+        if (predicted.defined()) info.predicted = predicted[i].item<int64_t>();
+        ledger.queries.push_back(std::move(info));
+      }
+    }
+  }
+  books.close();
+  ledger.certificate = certify(ledger, uncertainty, shares, tracer, std::min(options.sampled_steps, T));
+  return ledger;
+}
+
+}  // namespace pathkernel

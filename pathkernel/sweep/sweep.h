@@ -1,0 +1,39 @@
+#pragma once
+
+#include <pathkernel/core/progress.h>
+#include <pathkernel/data/dataset.h>
+#include <pathkernel/model/model.h>
+#include <pathkernel/record/recording.h>
+#include <pathkernel/sweep/adjoint.h>
+#include <pathkernel/sweep/ledger.h>
+#include <pathkernel/sweep/segment_gradient.h>
+
+namespace pathkernel {
+
+/// What is asked: inputs with, where known, their targets.
+struct Queries {
+  Tensors inputs;                 ///< first dimension: the query's input
+  Tensor targets;                 ///< [n, ...]; undefined: unknown
+  std::vector<QueryInfo> info;    ///< one per input: where it comes from (measurement and prediction are filled in by the sweep)
+};
+
+struct SweepOptions {
+  GradientRule rule;
+  Convention convention = Convention::propagate;
+  at::ScalarType precision = at::kFloat;  ///< of the evaluation; training replays in its own
+  std::string measure = "log-odds";
+  int64_t memory = int64_t(4) << 30;      ///< bytes for adjoints, tapes and traces; queries are streamed in chunks that fit
+  int64_t sampled_steps = 12;             ///< steps on which the split's uncertainty E is measured by doubled panels; 0: not
+  bool path_kernel = false;               ///< also Domingos' K(x, x_i) = Σ_s b_i ⟨−λ_s(x), J_{i,s}⟩; scalar outputs only
+  bool check = true;                      ///< assert the invariants of design.md section 4 at every step
+  bool strict = false;                    ///< a replayed step that differs from the recording is an error
+};
+
+/// The main job: every prediction of the recorded run as a sum over its training examples (theory 2.2), with a certificate.
+/// Steps are replayed from checkpoints stretch by stretch and swept backwards; one replay per chunk of queries.
+/// @param model  of the recorded architecture (weights are overwritten)   @param data  the training part
+/// Cost per chunk: one replay + per step one forward and one reverse pass of the queries and the contraction of theory 4f.
+/// @throws InvalidInput for queries that do not fit the model; InvariantViolated, ReplayMismatch (see Tracer).
+Ledger sweep(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options, const Progress& progress = {});
+
+}  // namespace pathkernel
