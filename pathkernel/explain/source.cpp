@@ -1,0 +1,25 @@
+#include <pathkernel/explain/source.h>
+
+#include <pathkernel/core/error.h>
+#include <pathkernel/record/recording.h>
+
+#include <fmt/format.h>
+
+namespace pathkernel {
+
+Source source_of(const Ledger& ledger) {
+  Source source;
+  try {
+    source.manifest = Recording::open(ledger.settings.recording).manifest();
+    TrainTest data = load(source.manifest->data);
+    if (fingerprint(data.train) != source.manifest->data_fingerprint)
+      source.missing = fmt::format("'{}' no longer holds the examples of the recorded run.", source.manifest->data.location);
+    else
+      source.data = std::move(data);
+  } catch (const InvalidInput& error) {
+    source.missing = error.what();
+  }
+  return source;
+}
+
+}  // namespace pathkernel
