@@ -1,7 +1,6 @@
 # The pages' programs: web/ bundled by esbuild into one file each, and those written into the library as text, so that the
 # installed program needs no files beside it. Needs node and npm at build time only.
 find_program(NPM npm REQUIRED)
-find_program(NODE node REQUIRED)
 
 set(WEB_SOURCE ${CMAKE_SOURCE_DIR}/web)
 set(WEB_BUILD ${CMAKE_BINARY_DIR}/web)
@@ -21,7 +20,7 @@ add_custom_command(
 
 add_custom_command(
   OUTPUT ${WEB_BUILD}/report.js ${WEB_BUILD}/theorem.js
-  COMMAND ${NODE} node_modules/esbuild/bin/esbuild report=report/report.ts theorem=theorem/theorem.ts --bundle --minify
+  COMMAND node_modules/.bin/esbuild report=report/report.ts theorem=theorem/theorem.ts --bundle --minify
           --target=es2020 --charset=ascii --loader:.css=text --legal-comments=inline --log-level=warning --outdir=${WEB_BUILD}
   WORKING_DIRECTORY ${WEB_SOURCE}
   DEPENDS ${WEB_SOURCES} ${WEB_INSTALLED} ${WEB_SOURCE}/tsconfig.json

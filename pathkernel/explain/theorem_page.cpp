@@ -63,7 +63,6 @@ std::string theorem_page(const Ledger& l, const TheoremOptions& options) {
                      {"final", list(sorted(l.final))},
                      {"decay", list(sorted(l.decay + l.buffers + l.jumps))},
                      {"rounding", list(sorted(l.rounding + l.residual))},
-                     {"largestResidual", l.residual.abs().max().item<double>()},
                      {"examples", examples},
                      {"at", options.at_given ? options.at : (low + high) / 2},
                      {"certificate", l.certificate.brief(l.settings.conventions())}};

@@ -4,16 +4,18 @@ import { widthOf } from "../common/charts";
 import { addStyle, h, pageData, table } from "../common/dom";
 import { plain, signed } from "../common/format";
 import pageCss from "../common/page.css";
-import { colours, family, stacked, type Theorem } from "./charts";
+import { colours, family, landing, stacked, stackingOrder, type Theorem } from "./charts";
 import theoremCss from "./theorem.css";
 
 const data = pageData<Theorem>();
 const N = data.examples.length;
 const colour8 = colours(data.examples);
 const largestK = Math.max(...data.examples.flatMap((e) => e.K.map(Math.abs)));
-const tolerance = 1e-3 * largestK;  // below it c/K is a quotient of two small numbers
+const order = stackingOrder(data);
+const tolerance = 1e-2 * largestK;  // below it c/K is a quotient of two small numbers
 const a = data.examples.map((e) => e.c.map((c, q) => (Math.abs(e.K[q]) > tolerance ? c / e.K[q] : null)));
 const hasDecay = data.decay.some((d) => d !== 0);
+const largestDifference = Math.max(...data.rounding.map(Math.abs));  // what is left of f_T after b and all contributions
 
 let at = nearest(data.at);
 let shown = N;
@@ -42,9 +44,12 @@ function mainFigure(): HTMLElement {
     h("figure", {},
       h("div", { class: "chart", id: "stacked" }),
       h("div", { class: "slider" }, h("label", { for: "count" }, "examples added"), slider, h("output", { id: "count-out" })),
-      h("figcaption", {}, "Dashed gray: the untrained network. Each band is what one example did, coloured by the example's place; it leads from the sum before it to the sum after it. ",
-        "Black: the trained network; the dashed yellow line on it is the last sum. The largest difference between the two is ",
-        h("b", { id: "difference", "data-value": data.largestResidual }, plain(data.largestResidual)), `, over ${data.x.length} values of x.`)));
+      h("figcaption", {}, "Dashed gray: the untrained network ", v("f", "0"), hasDecay ? " with what weight decay left of it" : "", ". Each band is what one example did, coloured by the example's place; it leads from the sum before it to the sum after it. ",
+        "The examples pull against each other, so the bands are larger than what they add up to; they are stacked in the order that cancels earliest."),
+      h("h3", { style: "margin-top:16px" }, "The same at the scale of the trained network"),
+      h("div", { class: "chart", id: "landing" }),
+      h("figcaption", {}, "Black: the trained network ", v("f", "T"), ". The dashed yellow line on it is ", v("f", "0"), hasDecay ? ", decay and all contributions. The" : " plus all contributions. The largest difference between the two, over ",
+        `${data.x.length} values of x, is `, h("b", { id: "difference", "data-value": largestDifference }, plain(largestDifference)), ".")));
 }
 
 function machine(): HTMLElement {
@@ -66,17 +71,19 @@ function drawTable(): void {
   const head = ["i", "xᵢ", "yᵢ", "aᵢ(x)", "K(x, xᵢ)", "aᵢ·K = cᵢ"];
   document.getElementById("table")!.replaceChildren(table(head, [
     ...rows, line("b = f₀(x)", data.initial[at]), ...(hasDecay ? [line("decay", data.decay[at])] : []), line("rounding", data.rounding[at]),
-    line("sum = f_T(x)", data.final[at], "total")], [false, true, true, true, true, true]));
+    line("sum = fᴛ(x)", data.final[at], "total")], [false, true, true, true, true, true]));
 }
 
-/** Bounds that leave out the poles of a_i: those of its middle 96 %, with room. */
-function calmBounds(curves: (number | null)[][]): [number, number] {
+/** Bounds that leave out the poles of a_i: those of its middle 96 %, with room. Curves are interrupted where they leave them. */
+function withoutPoles(curves: (number | null)[][]): { curves: (number | null)[][]; bounds: [number, number] } {
   const values = curves.flat().filter((x): x is number => x !== null).sort((p, q) => p - q);
-  if (!values.length) return [-1, 1];
+  if (!values.length) return { curves, bounds: [-1, 1] };
   const low = Math.min(0, values[Math.floor(0.04 * (values.length - 1))]), high = Math.max(0, values[Math.ceil(0.96 * (values.length - 1))]);
   const room = 0.15 * (high - low || 1);
-  return [low - room, high + room];
+  const bounds: [number, number] = [low - room, high + room];
+  return { bounds, curves: curves.map((curve) => curve.map((x) => (x !== null && x >= bounds[0] && x <= bounds[1] ? x : null))) };
 }
+const calm = withoutPoles(a);
 
 function draw(): void {
   const place = (id: string, most: number, chart: (width: number) => Element) => {
@@ -84,12 +91,13 @@ function draw(): void {
     element.replaceChildren(chart(widthOf(element, most)));
   };
   const x = data.x[at];
-  place("stacked", 780, (width) => stacked(data, shown, x, width));
-  place("kernel", 420, (width) => family(data, data.examples.map((e) => e.K), "↑ K(x, xᵢ)", x, width));
-  place("coefficients", 420, (width) => family(data, a, "↑ aᵢ(x)", x, width, calmBounds(a)));
-  place("contributions", 420, (width) => family(data, data.examples.map((e) => e.c), "↑ cᵢ(x)", x, width));
+  place("stacked", 780, (width) => stacked(data, order, shown, x, width));
+  place("landing", 780, (width) => landing(data, order, shown, x, width));
+  place("kernel", 480, (width) => family(data, data.examples.map((e) => e.K), "↑ K(x, xᵢ)", x, width));
+  place("coefficients", 480, (width) => family(data, calm.curves, "↑ aᵢ(x)", x, width, calm.bounds));
+  place("contributions", 780, (width) => family(data, data.examples.map((e) => e.c), "↑ cᵢ(x)", x, width));
   document.getElementById("count-out")!.textContent = shown === N ? `all ${N}` : `${shown} of ${N}`;
-  document.getElementById("at-out")!.textContent = `x = ${plain(x, 3)}`;
+  document.getElementById("at-out")!.textContent = `x = ${x.toFixed(3).replace("-", "−")}`;
   drawTable();
 }
 
@@ -98,11 +106,12 @@ const panel = (id: string, title: (Node | string | null)[], note: string) => h("
 addStyle(pageCss + theoremCss);
 document.getElementById("page")!.replaceChildren(
   header(),
-  h("div", { class: "main" }, mainFigure(), machine()),
-  h("div", { class: "three" },
-    panel("contributions", ["Contributions ", ...v("c", "i"), "(", ...v("x"), ")"], "What each example did to the network's value at x. Dots on the axis: the examples' places."),
-    panel("kernel", ["Path kernel ", ...v("K"), "(", ...v("x"), ", ", ...v("x", "i"), ")"], "How much a step for the example also moved the network at x, summed over training."),
-    panel("coefficients", ["Coefficients ", ...v("a", "i"), "(", ...v("x"), ") = ", ...v("c", "i"), "/", ...v("K")], "Interrupted where K is almost zero; poles beside those places are cut off.")),
+  h("div", { class: "main" },
+    h("div", {}, mainFigure(),
+      panel("contributions", ["Contributions ", ...v("c", "i"), "(", ...v("x"), ")"], "What each example did to the network's value at x: the bands above, each from zero. Dots on the axis: the examples' places.")),
+    h("div", {}, machine(),
+      panel("kernel", ["Path kernel ", ...v("K"), "(", ...v("x"), ", ", ...v("x", "i"), ")"], "How much a step for the example also moved the network at x, summed over training."),
+      panel("coefficients", ["Coefficients ", ...v("a", "i"), "(", ...v("x"), ") = ", ...v("c", "i"), "/", ...v("K")], "Interrupted where K is almost zero, and where they run off to a pole beside it."))),
   h("section", {}, h("h2", {}, "What is proven"), h("p", {}, data.certificate + "."),
     h("p", { class: "note" }, "Contributions say what an example did on this training path, not what its removal would do. And the identity alone proves little: with any other kernel k ≠ 0 in place of K, coefficients cᵢ/k would give the same sum. It is the path that determines the contributions.")));
 draw();
