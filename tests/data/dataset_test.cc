@@ -142,6 +142,9 @@ TEST(Load, RefusesNanAndInfinityWithTheirRow) {
     EXPECT_REFUSED(InvalidInput, "row 1 of the inputs holds NaN or infinity", load({.location = scratch.path()}));
     write_pair(scratch, "train", at::ones({3, 2}), x.select(1, 1));
     EXPECT_REFUSED(InvalidInput, "row 1 of the targets", load({.location = scratch.path()}));
+    write_pair(scratch, "train", at::ones({3, 2}), at::zeros({3}));
+    write_pair(scratch, "test", x, at::zeros({3}));
+    EXPECT_REFUSED(InvalidInput, "test: row 1 of the inputs", load({.location = scratch.path()}));
   }
 }
 

@@ -35,6 +35,7 @@ TEST(Idx, RefusesWithWhatItFound) {
   EXPECT_REFUSED(InvalidInput, "gunzip", read("\x1f\x8b\x08\0 and so on"s));
   EXPECT_REFUSED(InvalidInput, "says [2] of 1 bytes each, but 1 bytes of data follow", read("\0\0\x08\x01\0\0\0\x02\x01"s));
   EXPECT_REFUSED(InvalidInput, "says [1] of 1 bytes each, but 2 bytes", read("\0\0\x08\x01\0\0\0\x01\x01\x01"s));
+  EXPECT_REFUSED(InvalidInput, "but 0 bytes of data follow", read("\0\0\x0e\x02\x80\0\0\0\x80\0\0\0"s));  // 2^65 bytes
   EXPECT_REFUSED(InvalidInput, "ends early", read("\0\0\x08\x02\0\0\0\x02"s));
   EXPECT_REFUSED(InvalidInput, "0 bytes of data follow", read("\0\0\x0e\x04"s + std::string(16, '\xff')));
 }
