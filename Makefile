@@ -19,7 +19,8 @@ data:
 	@scripts/setup.sh data
 
 $(BUILD)/build.ninja: CMakeLists.txt tests/CMakeLists.txt
-	cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER_LAUNCHER=ccache
+	cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER_LAUNCHER=ccache \
+	  -DPython3_EXECUTABLE=$(CURDIR)/.venv/bin/python
 
 # Ninja decides what is old; cmake is only called the first time, or when its files change.
 build: setup

@@ -28,6 +28,9 @@ missing_packages() {
   command -v npm >/dev/null || echo npm
   command -v python3 >/dev/null || echo python3
   [ -x .venv/bin/python ] || python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+  # Python's headers, for the bindings
+  python3 -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' 2>/dev/null ||
+    echo python3-dev
   [ "$purpose" != test ] || command -v chromium >/dev/null || echo chromium
   local have
   have=$(dpkg-query -W -f='${Package} ${db:Status-Abbrev}\n' "${libraries[@]}" 2>/dev/null || true)
