@@ -6,16 +6,10 @@
 #include <pathkernel/record/recording.h>
 #include <pathkernel/sweep/adjoint.h>
 #include <pathkernel/sweep/ledger.h>
+#include <pathkernel/sweep/queries.h>
 #include <pathkernel/sweep/segment_gradient.h>
 
 namespace pathkernel {
-
-/// What is asked: inputs with, where known, their targets.
-struct Queries {
-  Tensors inputs;                 ///< first dimension: the query's input
-  Tensor targets;                 ///< [n, ...]; undefined: unknown
-  std::vector<QueryInfo> info;    ///< one per input: where it comes from (measurement and prediction are filled in by the sweep)
-};
 
 struct SweepOptions {
   GradientRule rule;

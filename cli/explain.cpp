@@ -1,0 +1,111 @@
+#include "commands.h"
+#include "opened_run.h"
+#include "terminal.h"
+
+#include <pathkernel/core/bytes.h>
+#include <pathkernel/core/error.h>
+#include <pathkernel/explain/ledger_file.h>
+#include <pathkernel/sweep/sweep.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+
+namespace pathkernel::cli {
+namespace {
+
+struct Options {
+  std::string folder, data, queries = "test:0-15", measure = "log-odds", rule = "secant", convention = "propagate", precision, memory = "4GiB", out;
+  int64_t panels = 1, sampled_steps = 12, threads = 0;
+  double tolerance = 0;
+  bool path_kernel = false, strict = false, json = false;
+};
+
+SweepOptions sweep_options(const Options& o, const Recording& recording) {
+  SweepOptions options;
+  options.rule = GradientRule::parse(o.rule, o.panels);
+  options.convention = o.convention == "ledger" ? Convention::ledger : Convention::propagate;
+  const std::string precision = o.precision.empty() ? recording.manifest().dtype : o.precision;
+  options.precision = precision == "double" ? at::kDouble : at::kFloat;
+  options.measure = o.measure;
+  options.memory = parse_bytes(o.memory);
+  options.sampled_steps = o.sampled_steps;
+  options.path_kernel = o.path_kernel;
+  options.strict = o.strict;
+  return options;
+}
+
+/// Refused before the work, not after it.
+void check_output(const std::string& out) {
+  if (std::filesystem::exists(out) && !std::filesystem::is_empty(out)) {
+    throw InvalidInput(fmt::format("explain: --out {} exists and is not empty; name another folder or remove it", out));
+  }
+}
+
+double largest(const Tensor& t) { return t.defined() && t.numel() > 0 ? t.max().item<double>() : 0; }
+
+void print_summary(const Ledger& ledger, const Options& o, double seconds) {
+  const Certificate& c = ledger.certificate;
+  if (o.json) {
+    nlohmann::json j{{"ledger", o.out},
+                     {"queries", ledger.query_count()},
+                     {"examples", ledger.example_count()},
+                     {"seconds", seconds},
+                     {"residual_to_contributions", largest(c.residual_to_contributions)},
+                     {"residual_to_change_median", c.residual_to_change.median().item<double>()},
+                     {"rounding_to_change", largest(c.rounding_to_change)},
+                     {"replay_exact", c.replay_exact}};
+    if (c.split_uncertainty.defined()) j["split_uncertainty"] = c.split_uncertainty.median().item<double>();
+    fmt::print("{}\n", j.dump(2));
+    return;
+  }
+  fmt::print("{} quer{} explained over {} training examples in {}\n", ledger.query_count(), ledger.query_count() == 1 ? "y" : "ies", ledger.example_count(), print_duration(seconds));
+  fmt::print("certificate: {}\n", c.brief(ledger.settings.conventions()));
+  fmt::print("written to {}\n  pathkernel show {} --query 0\n  pathkernel report {} -o report.html\n", o.out, o.out, o.out);
+}
+
+void explain(const Options& o) {
+  check_output(o.out);
+  OpenedRun run = open_run(o.folder, o.data, o.threads);
+  const Queries queries = select_queries(o.queries, run.data);
+  const auto begin = std::chrono::steady_clock::now();
+  Ledger ledger = sweep(run.recording, *run.model, run.data.train, queries, sweep_options(o, run.recording), progress_bar());
+  ledger.settings.queries = o.queries;
+  ledger.settings.recording = std::filesystem::absolute(o.folder).lexically_normal().string();
+  save(ledger, o.out);
+  print_summary(ledger, o, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  const double residual = largest(ledger.certificate.residual_to_contributions);
+  if (o.tolerance > 0 && residual > o.tolerance) {
+    throw InvariantViolated(fmt::format("explain: the residual is {:.2g} of Σ|c|, more than --tolerance {:.2g}; the ledger was written to {}", residual, o.tolerance, o.out));
+  }
+}
+
+}  // namespace
+
+void add_explain(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("explain", "Write predictions of a recorded run as sums over its training examples");
+  command->add_option("recording", o->folder, "Folder that `pathkernel train` wrote")->required();
+  command->add_option("--queries", o->queries, "test:0-15, train:3,5,9, test:all, or FILE.npy with inputs")->capture_default_str();
+  command->add_option("--measure", o->measure, "log-odds | margin | log-prob | logit:K | logits | loss | output:K")->capture_default_str();
+  command->add_option("--rule", o->rule, "How a step's gradient is taken: secant | gauss:Q | left")->capture_default_str();
+  command->add_option("--panels", o->panels, "Cut every step into so many equal parts")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--convention", o->convention, "Weight decay as memory (propagate) or as a term of its own (ledger)")->capture_default_str()->check(CLI::IsMember({"propagate", "ledger"}));
+  command->add_option("--precision", o->precision, "Of the evaluation: float | double (default: the run's)")->check(CLI::IsMember({"float", "double"}));
+  command->add_option("--memory", o->memory, "Queries are streamed in chunks that fit")->capture_default_str();
+  command->add_option("--sampled-steps", o->sampled_steps, "Steps on which the uncertainty of the shares is measured (0: not)")->capture_default_str()->check(CLI::NonNegativeNumber);
+  command->add_option("--tolerance", o->tolerance, "Fail (exit code 1) when the residual is more than this share of Σ|c|")->check(CLI::NonNegativeNumber);
+  command->add_flag("--path-kernel", o->path_kernel, "Also the path kernel K(x, x_i) (networks with one output)");
+  command->add_flag("--strict", o->strict, "Stop (exit code 4) where replay differs from the recording, instead of booking the drift as rounding");
+  command->add_option("--data", o->data, "Where the data are now, if they have moved");
+  command->add_option("--threads", o->threads, "Threads to compute with (default: as many as recorded)")->check(CLI::PositiveNumber);
+  command->add_option("--out", o->out, "Folder for the ledger")->required();
+  command->add_flag("--json", o->json, "Print the result as JSON");
+  command->footer("Example:\n  pathkernel explain runs/lenet --queries test:0-15 --measure log-odds --out runs/lenet/explain/first16");
+  command->callback([o] { explain(*o); });
+}
+
+}  // namespace pathkernel::cli
