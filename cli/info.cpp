@@ -1,0 +1,123 @@
+#include "commands.h"
+#include "opened_run.h"
+
+#include <pathkernel/core/bytes.h>
+#include <pathkernel/core/hash.h>
+#include <pathkernel/record/recording.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <memory>
+
+namespace pathkernel::cli {
+namespace {
+
+struct Options {
+  std::string folder;
+  bool json = false;
+};
+
+std::string status_of(const Recording& r) {
+  switch (r.status()) {
+    case RunStatus::running: return "running";
+    case RunStatus::complete: return "complete";
+    case RunStatus::diverged: return "diverged";
+  }
+  return "";
+}
+
+std::string status_for_people(const Recording& r) {
+  const int64_t planned = r.manifest().steps;
+  switch (r.status()) {
+    case RunStatus::running: return fmt::format("still running, or interrupted, after {} of {} steps", r.steps(), planned);
+    case RunStatus::complete: return fmt::format("complete, {} steps", r.steps());
+    case RunStatus::diverged: return fmt::format("diverged after {} of {} steps", r.steps(), planned);
+  }
+  return "";
+}
+
+/// The settings that this optimizer uses.
+std::string optimizer_for_people(const OptimizerSettings& s) {
+  std::string text = fmt::format("{}, lr {:g}", s.name, s.lr);
+  if (s.schedule != "constant") text += fmt::format(" ({} schedule)", s.schedule);
+  if (s.momentum != 0) text += fmt::format(", {}momentum {:g}", s.nesterov ? "Nesterov " : "", s.momentum);
+  if (s.dampening != 0) text += fmt::format(", dampening {:g}", s.dampening);
+  if (s.name != "sgd") text += fmt::format(", betas {:g} and {:g}, eps {:g}", s.beta1, s.beta2, s.eps);
+  if (s.weight_decay != 0) text += fmt::format(", weight decay {:g}", s.weight_decay);
+  return text;
+}
+
+std::string for_people(const Recording& r) {
+  const Manifest& m = r.manifest();
+  const Environment& e = m.environment;
+  const auto checkpoints = r.checkpoint_steps();
+  std::string text;
+  const auto line = [&](const char* what, const std::string& value) { text += fmt::format("{:<12} {}\n", what, value); };
+  line("recording", r.folder());
+  line("status", status_for_people(r));
+  line("model", m.model.empty() ? "a module of another program" : m.model);
+  line("data", fmt::format("{}{}, {} training examples, fingerprint {}", m.data.location,
+                           m.data.label_column.empty() ? "" : fmt::format(" (label {})", m.data.label_column), m.examples, hex(m.data_fingerprint)));
+  line("loss", r.steps() > 0 ? fmt::format("{}, {:.4g} at the last step", m.objective, r.step(r.steps() - 1).loss) : m.objective);
+  line("optimizer", optimizer_for_people(m.optimizer));
+  line("batches", fmt::format("{} examples each, {:g} epochs, seed {}, {}", m.batch, m.epochs, m.seed, m.dtype));
+  line("checkpoints", fmt::format("{}, every {} steps", checkpoints.size(), m.checkpoint_every));
+  line("on disk", print_bytes(size_on_disk(r.folder())));
+  line("recorded by", fmt::format("pathkernel {}, torch {}, {} threads, {} ({}), {}", e.pathkernel, e.torch, e.threads, e.cpu_model, e.cpu_capability, e.system));
+  const std::string difference = Environment::here().difference(e);
+  if (!difference.empty()) line("here", difference);
+  return text;
+}
+
+nlohmann::json for_scripts(const Recording& r) {
+  const Manifest& m = r.manifest();
+  const OptimizerSettings& s = m.optimizer;
+  const Environment& e = m.environment;
+  nlohmann::json json = {
+      {"recording", r.folder()},
+      {"status", status_of(r)},
+      {"steps", r.steps()},
+      {"planned_steps", m.steps},
+      {"model", m.model},
+      {"objective", m.objective},
+      {"dtype", m.dtype},
+      {"optimizer",
+       {{"name", s.name}, {"lr", s.lr}, {"momentum", s.momentum}, {"dampening", s.dampening}, {"nesterov", s.nesterov}, {"beta1", s.beta1},
+        {"beta2", s.beta2}, {"eps", s.eps}, {"weight_decay", s.weight_decay}, {"schedule", s.schedule}}},
+      {"data", {{"location", m.data.location}, {"label_column", m.data.label_column}, {"limit", m.data.limit}}},
+      {"data_fingerprint", hex(m.data_fingerprint)},
+      {"examples", m.examples},
+      {"batch", m.batch},
+      {"epochs", m.epochs},
+      {"seed", m.seed},
+      {"checkpoint_every", m.checkpoint_every},
+      {"checkpoints", r.checkpoint_steps()},
+      {"initial_hash", hex(r.initial_hash())},
+      {"bytes", size_on_disk(r.folder())},
+      {"environment",
+       {{"pathkernel", e.pathkernel}, {"torch", e.torch}, {"cpu_capability", e.cpu_capability}, {"cpu_model", e.cpu_model}, {"blas", e.blas},
+        {"system", e.system}, {"threads", e.threads}}}};
+  if (r.steps() > 0) {
+    const StepRecord last = r.step(r.steps() - 1);
+    json["last_loss"] = last.loss;
+    json["final_hash"] = hex(last.hash);
+  }
+  return json;
+}
+
+}  // namespace
+
+void add_info(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("info", "Say what a recording holds");
+  command->add_option("recording", o->folder, "Folder that `pathkernel train` wrote")->required();
+  command->add_flag("--json", o->json, "Print JSON");
+  command->footer("Example:\n  pathkernel info runs/lenet");
+  command->callback([o] {
+    const Recording recording = Recording::open(o->folder);
+    fmt::print("{}", o->json ? for_scripts(recording).dump(2) + "\n" : for_people(recording));
+  });
+}
+
+}  // namespace pathkernel::cli

@@ -1,0 +1,190 @@
+#include "commands.h"
+#include "data_options.h"
+#include "opened_run.h"
+#include "terminal.h"
+
+#include <pathkernel/core/bytes.h>
+#include <pathkernel/core/error.h>
+#include <pathkernel/data/batch_order.h>
+#include <pathkernel/model/architectures.h>
+#include <pathkernel/model/dtype.h>
+#include <pathkernel/model/initial_weights.h>
+#include <pathkernel/record/record_run.h>
+#include <pathkernel/train/objective.h>
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <memory>
+
+namespace pathkernel::cli {
+namespace {
+
+struct Options {
+  Manifest manifest;  ///< what goes into the recording: data, loss, optimizer, batch, epochs, seed, dtype
+  std::string model = "lenet", activation = "relu", init, batches, out, checkpoint_budget;
+  int64_t threads = 0;
+  bool loss_given = false, lr_given = false, json = false;
+};
+
+/// The network on data it was not trained on.
+struct TestResult {
+  int64_t examples = 0, correct = 0;
+  double squared_error = 0;  ///< mean over examples and coordinates; regression
+};
+
+TestResult test(Model& model, const Dataset& data, at::ScalarType dtype) {
+  constexpr int64_t chunk = 1000;
+  const at::NoGradGuard no_grad;
+  TestResult result;
+  result.examples = data.size();
+  const auto objective = make_objective("mse");
+  for (int64_t begin = 0; begin < data.size(); begin += chunk) {
+    const Batch batch = take(data, at::arange(begin, std::min(begin + chunk, data.size()), at::kLong), dtype);
+    const Tensors outputs = model.forward(batch.inputs, Mode::eval);
+    if (data.is_classification()) result.correct += outputs[0].argmax(1).eq(batch.targets).sum().item<int64_t>();
+    else result.squared_error += objective->losses(outputs, batch.targets).sum().item<double>() / static_cast<double>(data.size());
+  }
+  return result;
+}
+
+/// Parameters and what the optimizer keeps for each, in bytes.
+int64_t checkpoint_bytes(const Model& model, const OptimizerSettings& optimizer, at::ScalarType dtype) {
+  const int64_t states = optimizer.name == "sgd" ? (optimizer.momentum != 0 ? 1 : 0) : 2;
+  return (count_numbers(model.parameters()) * (1 + states) + count_numbers(model.buffers())) * (dtype == at::kDouble ? 8 : 4);
+}
+
+/// cross-entropy for classes, mse for numbers, unless asked otherwise.
+std::string objective_for(const Dataset& data, const Options& o) {
+  const std::string fitting = data.is_classification() ? "cross-entropy" : "mse";
+  if (!o.loss_given || o.manifest.objective == fitting) return fitting;
+  throw InvalidInput(fmt::format("--loss {}: {} has {}; use --loss {}", o.manifest.objective, data.name,
+                                 data.is_classification() ? "class labels" : "numbers as targets", fitting));
+}
+
+std::vector<Tensor> batches_for(const Dataset& data, const Options& o, Manifest& manifest) {
+  if (o.batches.empty()) return shuffled_batches(data.size(), manifest.batch, manifest.epochs, manifest.seed);
+  auto batches = batches_from_file(o.batches, data.size());
+  int64_t draws = 0;
+  manifest.batch = 0;
+  for (const Tensor& batch : batches) {
+    draws += batch.size(0);
+    manifest.batch = std::max(manifest.batch, batch.size(0));
+  }
+  manifest.epochs = static_cast<double>(draws) / static_cast<double>(data.size());
+  return batches;
+}
+
+std::string for_people(const Options& o, const Manifest& manifest, const RunOutcome& run, const TestResult& result, const Dataset& train,
+                       const std::string& model) {
+  const double all = run.seconds + run.recording_seconds;
+  std::string text = fmt::format("trained {} on {} ({} examples): {} steps of {}, last batch's loss {:.4g}\n", model, train.name,
+                                 train.size(), run.steps, manifest.optimizer.name, run.last_loss);
+  if (result.examples > 0 && train.is_classification())
+    text += fmt::format("test accuracy {:.2f} % ({} of {})\n", 100.0 * static_cast<double>(result.correct) / static_cast<double>(result.examples),
+                        result.correct, result.examples);
+  else if (result.examples > 0)
+    text += fmt::format("test mean squared error {:.4g} ({} examples)\n", result.squared_error, result.examples);
+  text += fmt::format("{}, of which recording {} ({:.1f} %)\n", print_duration(all), print_duration(run.recording_seconds),
+                      100 * run.recording_seconds / all);
+  text += fmt::format("recorded in {} ({}); next: pathkernel verify {}\n", o.out, print_bytes(size_on_disk(o.out)), o.out);
+  return text;
+}
+
+nlohmann::json for_scripts(const Options& o, const RunOutcome& run, const TestResult& result, const Dataset& train, const std::string& model) {
+  nlohmann::json json = {{"recording", o.out},        {"model", model},
+                         {"data", train.name},        {"examples", train.size()},
+                         {"steps", run.steps},        {"last_loss", run.last_loss},
+                         {"seconds", run.seconds},    {"recording_seconds", run.recording_seconds},
+                         {"test_examples", result.examples}, {"bytes", size_on_disk(o.out)}};
+  if (result.examples > 0 && train.is_classification())
+    json["test_accuracy"] = static_cast<double>(result.correct) / static_cast<double>(result.examples);
+  else if (result.examples > 0)
+    json["test_mse"] = result.squared_error;
+  return json;
+}
+
+void train(Options o) {
+  if (std::filesystem::exists(o.out) && !(std::filesystem::is_directory(o.out) && std::filesystem::is_empty(o.out)))
+    throw InvalidInput(fmt::format("--out {}: exists and is not empty; give another folder, or remove this one first", o.out));
+  if (o.threads > 0) at::set_num_threads(static_cast<int>(o.threads));
+  Manifest manifest = o.manifest;
+  if (!o.lr_given && manifest.optimizer.name != "sgd") manifest.optimizer.lr = 0.001;
+  const at::ScalarType dtype = parse_dtype(manifest.dtype);
+
+  const TrainTest data = load(manifest.data);
+  manifest.objective = objective_for(data.train, o);
+  const auto model = make_model(o.model, o.activation, manifest.seed, dtype);
+  check_fits(*model, data.train.inputs, outputs_needed(data.train));
+  if (!o.init.empty()) load_initial_weights(*model, o.init);
+  const auto batches = batches_for(data.train, o, manifest);
+  const int64_t budget = o.checkpoint_budget.empty() ? 0 : parse_bytes(o.checkpoint_budget);
+  manifest.checkpoint_every =
+      checkpoint_spacing(static_cast<int64_t>(batches.size()), checkpoint_bytes(*model, manifest.optimizer, dtype), budget);
+
+  const RunOutcome run = record_run(o.out, manifest, *model, data.train, batches, progress_bar());
+  if (run.status == RunStatus::diverged)
+    throw Diverged(fmt::format("training diverged at step {} of {}: {}.\nTry a smaller --lr (it was {:g}). The steps before are recorded in {}.",
+                               run.steps, batches.size(), run.trouble, manifest.optimizer.lr, o.out));
+  const TestResult result = test(*model, data.test, dtype);
+  if (o.json) fmt::print("{}\n", for_scripts(o, run, result, data.train, model->specification()).dump(2));
+  else fmt::print("{}", for_people(o, manifest, run, result, data.train, model->specification()));
+}
+
+void add_optimizer_options(CLI::App& command, OptimizerSettings& s, bool& lr_given) {
+  command.add_option("--optimizer", s.name, "sgd, adam or adamw")->capture_default_str()->check(CLI::IsMember({"sgd", "adam", "adamw"}));
+  command.add_option_function<double>("--lr", [&](double lr) { s.lr = lr; lr_given = true; }, "Learning rate (0.01; adam, adamw: 0.001)");
+  command.add_option("--momentum", s.momentum, "sgd: momentum")->capture_default_str();
+  command.add_option("--dampening", s.dampening, "sgd: dampening of the momentum")->capture_default_str();
+  command.add_flag("--nesterov", s.nesterov, "sgd: Nesterov's momentum");
+  command.add_option("--weight-decay", s.weight_decay, "L2 for sgd and adam, decoupled for adamw")->capture_default_str();
+  command.add_option("--beta1", s.beta1, "adam, adamw: decay of the first moment")->capture_default_str();
+  command.add_option("--beta2", s.beta2, "adam, adamw: decay of the second moment")->capture_default_str();
+  command.add_option("--eps", s.eps, "adam, adamw: added to the root of the second moment")->capture_default_str();
+  command.add_option("--schedule", s.schedule, "constant, or cosine to zero over the run")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"constant", "cosine"}));
+}
+
+}  // namespace
+
+void add_train(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  o->manifest.epochs = 1;
+  Manifest& m = o->manifest;
+  CLI::App* command = app.add_subcommand("train", "Train a network and record every step");
+  add_data_options(*command, m.data);
+  command->add_option("--model", o->model, "lenet, or mlp: and the widths of its layers, e.g. mlp:784-128-10")->capture_default_str();
+  command->add_option("--activation", o->activation, "relu, tanh, gelu or silu")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"relu", "tanh", "gelu", "silu"}));
+  add_optimizer_options(*command, m.optimizer, o->lr_given);
+  command->add_option("--loss", m.objective, "cross-entropy or mse (default: what fits the targets)")
+      ->check(CLI::IsMember({"cross-entropy", "mse"}));
+  command->add_option("--batch", m.batch, "Examples per step")->capture_default_str()->check(CLI::PositiveNumber);
+  CLI::Option* epochs = command->add_option("--epochs", m.epochs, "Passes over the training examples; may be a fraction")
+                            ->capture_default_str()
+                            ->check(CLI::PositiveNumber);
+  command->add_option("--batches", o->batches, "An .npy file, int64 [steps, batch]: which examples each step draws (-1: none)")->excludes(epochs);
+  command->add_option("--init", o->init, "A .safetensors file with the initial weights");
+  command->add_option("--seed", m.seed, "Of the initial weights and of the order of the examples")->capture_default_str();
+  command->add_option("--dtype", m.dtype, "float or double")->capture_default_str()->check(CLI::IsMember({"float", "double"}));
+  command->add_option("--threads", o->threads, "Threads to compute with (default: all cores)")->check(CLI::PositiveNumber);
+  command->add_option("--checkpoint-budget,--memory", o->checkpoint_budget,
+                      "Disk space for checkpoints, e.g. 1GiB; fewer are kept where they would take more");
+  command->add_option("--out", o->out, "Folder for the recording; must not exist, or be empty")->required();
+  command->add_flag("--json", o->json, "Print the result as JSON");
+  command->footer("Examples:\n"
+                  "  pathkernel train --data mnist --model lenet --lr 0.01 --momentum 0.9 --out runs/lenet\n"
+                  "  pathkernel train --data houses.csv --label price --model mlp:13-32-1 --optimizer adamw --epochs 50 --out runs/houses");
+  command->callback([o, command] {
+    o->loss_given = command->count("--loss") > 0;
+    train(*o);
+  });
+}
+
+}  // namespace pathkernel::cli

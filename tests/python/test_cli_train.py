@@ -1,0 +1,247 @@
+"""The program's train, verify and info: what they write, what they refuse, and how they say so."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+
+import numpy as np
+import program
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+
+@pytest.fixture
+def data(tmp_path):
+    return program.write_data(tmp_path / "data")
+
+
+def train(data, out, *arguments, **options):
+    return program.run("train", "--data", data, "--model", "mlp:6-8-3", "--batch", 8, "--out", out, *arguments, **options)
+
+
+def says(done, *parts):
+    """One or a few plain lines on the standard error, from the program by name."""
+    assert done.stderr.startswith("pathkernel: "), done.stderr
+    assert len(done.stderr.splitlines()) <= 4, done.stderr
+    for part in parts:
+        assert str(part) in done.stderr, done.stderr
+
+
+def test_train_verify_info(data, tmp_path):
+    out = tmp_path / "run"
+    result = json.loads(train(data, out, "--epochs", 3, "--json").stdout)
+    assert result["steps"] == 15 and 0 <= result["test_accuracy"] <= 1
+    assert "every hash agrees" in program.run("verify", out).stdout
+    verified = program.run_json("verify", out)
+    assert verified["exact"] and verified["steps"] == 15 and verified["first_difference"] == -1
+    info = program.run_json("info", out)
+    assert info["status"] == "complete" and info["checkpoints"] == [0, 4, 8, 12, 15] and info["examples"] == 40
+    assert "complete, 15 steps" in program.run("info", out).stdout
+    assert sorted(p.name for p in out.iterdir()) == ["checkpoints", "recording.sqlite"]
+
+
+def test_documented_format_is_readable_without_pathkernel(data, tmp_path):
+    out = tmp_path / "run"
+    train(data, out, "--momentum", 0.9)
+    database = sqlite3.connect(out / "recording.sqlite")
+    assert database.execute("PRAGMA application_id").fetchone()[0] == int.from_bytes(b"PKRN", "big")
+    assert database.execute("PRAGMA user_version").fetchone()[0] == 1
+    manifest = {key: json.loads(value) for key, value in database.execute("SELECT key, value FROM manifest")}
+    assert manifest["model"] == "mlp:6-8-3 relu" and manifest["optimizer"]["momentum"] == 0.9 and manifest["status"] == "complete"
+    indices, seed, lr, loss, hash_ = database.execute("SELECT indices, random_seed, lr, loss, hash FROM steps WHERE step=0").fetchone()
+    assert len(np.frombuffer(indices, "<i8")) == 8 and lr == 0.01 and loss > 0 and int(seed, 16) >= 0 and len(hash_) == 16
+    file, size = database.execute("SELECT file, bytes FROM checkpoints WHERE step=5").fetchone()
+    assert file == "checkpoints/step-00000005.safetensors" and (out / file).stat().st_size == size
+    names = set(load_file(out / file))
+    assert names == {f"{group}{p}" for group in ("parameters/", "optimizer/momentum_buffer/") for p in
+                     ("fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias")}  # fmt: skip
+
+
+def test_same_seed_same_weights_and_other_seed_others(data, tmp_path):
+    hashes = {}
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(data, tmp_path / name, "--seed", seed)
+        hashes[name] = program.run_json("info", tmp_path / name)["final_hash"]
+    assert hashes["a"] == hashes["b"] != hashes["c"]
+
+
+def test_checkpoint_budget_keeps_fewer(data, tmp_path):
+    train(data, tmp_path / "run", "--epochs", 20, "--checkpoint-budget", "2KiB")
+    assert program.run_json("info", tmp_path / "run")["checkpoints"] == [0, 34, 68, 100] or \
+        len(program.run_json("info", tmp_path / "run")["checkpoints"]) <= 6  # fmt: skip
+
+
+def test_killed_run_is_openable(tmp_path):
+    data = program.write_data(tmp_path / "data", examples=4000)
+    out = tmp_path / "run"
+    process = subprocess.Popen([program.path(), "train", "--data", data, "--model", "mlp:6-32-3", "--batch", "4", "--epochs", "200",
+                                "--out", out, "--momentum", "0.9"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and len(list(out.glob("checkpoints/*.safetensors"))) < 3:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    info = program.run_json("info", out)
+    assert info["status"] == "running" and 0 < info["steps"] < info["planned_steps"]
+    assert "interrupted, after" in program.run("info", out).stdout
+    assert program.run_json("verify", out)["exact"]
+
+
+def test_init_by_name_from_a_checkpoint(data, tmp_path):
+    train(data, tmp_path / "a")
+    last = tmp_path / "a/checkpoints/step-00000005.safetensors"
+    train(data, tmp_path / "b", "--init", last)
+    a, b = load_file(last), load_file(tmp_path / "b/checkpoints/step-00000000.safetensors")
+    for name, tensor in b.items():
+        assert torch.equal(a[name], tensor), name
+
+
+def test_init_that_does_not_fit(data, tmp_path):
+    save_file({"fc1.weight": torch.zeros(8, 5), "fc1.bias": torch.zeros(8)}, tmp_path / "bad.safetensors")
+    says(train(data, tmp_path / "run", "--init", tmp_path / "bad.safetensors", code=3), "fc1.weight", "[8, 5]")
+    assert not (tmp_path / "run").exists()
+
+
+def test_flipped_bit_in_a_checkpoint(data, tmp_path):
+    train(data, tmp_path / "run")
+    path = tmp_path / "run/checkpoints/step-00000003.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    says(program.run("verify", tmp_path / "run", code=3), path, "changed or damaged", "restore it from a copy")
+
+
+def test_changed_log_is_found_and_the_step_named(data, tmp_path):
+    train(data, tmp_path / "run")
+    with sqlite3.connect(tmp_path / "run/recording.sqlite") as database:
+        database.execute("UPDATE steps SET lr=0.02 WHERE step=2")
+    says(program.run("verify", tmp_path / "run", code=4), "step 2 of 5")
+    done = program.run("verify", tmp_path / "run", "--json", code=4)
+    assert json.loads(done.stdout)["first_difference"] == 2
+
+
+def test_another_environment_is_named(data, tmp_path):
+    train(data, tmp_path / "run", "--threads", 1)
+    assert "threads 2 instead of 1" in program.run("verify", tmp_path / "run", "--threads", 2).stdout
+    assert "in the recorded environment" in program.run("verify", tmp_path / "run").stdout
+
+
+def test_moved_data(data, tmp_path):
+    train(data, tmp_path / "run")
+    data.rename(tmp_path / "moved")
+    says(program.run("verify", tmp_path / "run", code=3), data)
+    program.run("verify", tmp_path / "run", "--data", tmp_path / "moved")
+
+
+def test_other_data_are_refused(data, tmp_path):
+    train(data, tmp_path / "run")
+    program.write_data(tmp_path / "data", seed=5)
+    says(program.run("verify", tmp_path / "run", code=3), "fingerprint")
+
+
+@pytest.mark.parametrize("what", ["missing", "empty folder", "file", "foreign database", "text", "other version"])
+def test_no_recording(what, data, tmp_path):
+    folder = tmp_path / "thing"
+    expected = {"missing": "no such folder", "empty folder": "is no recording", "file": "is no folder",
+                "foreign database": "another program", "text": "no SQLite database", "other version": "format version 9"}  # fmt: skip
+    if what == "file":
+        folder.write_text("x")
+    elif what == "other version":
+        train(data, folder)
+        with sqlite3.connect(folder / "recording.sqlite") as database:
+            database.execute("PRAGMA user_version=9")
+    elif what != "missing":
+        folder.mkdir()
+    if what == "foreign database":
+        with sqlite3.connect(folder / "recording.sqlite") as database:
+            database.execute("CREATE TABLE t(x)")
+    elif what == "text":
+        (folder / "recording.sqlite").write_text("no database " * 100)
+    for command in ("info", "verify"):
+        says(program.run(command, folder, code=3), folder, expected[what])
+
+
+def test_missing_data(tmp_path):
+    done = program.run("train", "--data", "mnist", "--out", tmp_path / "run", code=3, cwd=tmp_path,
+                       env={**os.environ, "PATHKERNEL_DATA": str(tmp_path)}) if not has_mnist() else None  # fmt: skip
+    if done:
+        says(done, "mnist", "make data")
+    says(program.run("train", "--data", tmp_path / "nothing", "--out", tmp_path / "run", code=3), tmp_path / "nothing")
+    assert not (tmp_path / "run").exists()
+
+
+def has_mnist():
+    return (program.ROOT / ".cache/data/mnist").exists()
+
+
+def test_wrong_dimensions(tmp_path):
+    data = program.write_data(tmp_path / "data", inputs=(1, 28, 28), classes=10)
+    wrong = dict(data=data, out=tmp_path / "run")
+    for model, part in (("mlp:100-10", "layer fc1 takes 100"), ("mlp:784-5", "last layer gives 5")):
+        says(program.run("train", "--data", wrong["data"], "--model", model, "--out", wrong["out"], code=3), part)
+    small = program.write_data(tmp_path / "small")
+    says(program.run("train", "--data", small, "--model", "lenet", "--out", tmp_path / "run", code=3), "layer conv1")
+    assert not (tmp_path / "run").exists()
+
+
+def test_nan_in_data(data, tmp_path):
+    x = np.load(data / "train_x.npy")
+    x[7, 2] = np.nan
+    np.save(data / "train_x.npy", x)
+    says(train(data, tmp_path / "run", code=3), "row 7")
+    assert not (tmp_path / "run").exists()
+
+
+def test_divergence(data, tmp_path):
+    out = tmp_path / "run"
+    says(train(data, out, "--lr", 1e38, "--epochs", 4, code=5), "diverged at step", "--lr", out)
+    info = program.run_json("info", out)
+    assert info["status"] == "diverged" and info["steps"] < info["planned_steps"]
+    assert program.run_json("verify", out)["exact"]
+
+
+def test_wrong_loss_for_the_targets(data, tmp_path):
+    says(train(data, tmp_path / "run", "--loss", "mse", code=3), "--loss cross-entropy")
+    assert not (tmp_path / "run").exists()
+
+
+def test_folder_that_is_not_empty(data, tmp_path):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "precious").write_text("x")
+    says(train(data, out, code=3), out, "not empty")
+    assert [p.name for p in out.iterdir()] == ["precious"]
+
+
+@pytest.mark.parametrize(
+    "arguments, parts",
+    [
+        (["train", "--out", "x", "--learning-rat", "1"], ["unknown option --learning-rat"]),
+        (["train", "--out", "x", "--momentun", "1"], ["unknown option --momentun", "did you mean --momentum?"]),
+        (["train"], ["--out"]),
+        (["trian"], ["did you mean train?"]),
+        (["train", "--out", "x", "--optimizer", "sdg"], ["sdg"]),
+        (["train", "--out", "x", "--batch", "0"], ["--batch"]),
+        (["train", "--out", "x", "--epochs", "1", "--batches", "b.npy"], ["--epochs"]),
+        ([], ["subcommand"]),
+    ],
+)
+def test_wrong_command_line(arguments, parts, tmp_path):
+    says(program.run(*arguments, code=2, cwd=tmp_path), "--help", *parts)
+
+
+def test_bad_settings_are_refused_before_anything_is_written(data, tmp_path):
+    says(train(data, tmp_path / "run", "--nesterov", code=3), "Nesterov needs a momentum")
+    says(train(data, tmp_path / "run", "--optimizer", "adam", "--momentum", 0.9, code=3), "beta1")
+    says(train(data, tmp_path / "run", "--checkpoint-budget", "many", code=3), "many")
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_and_version():
+    assert program.run("--version").stdout.startswith("pathkernel 0.")
+    for command in ("train", "verify", "info"):
+        assert "Example" in program.run(command, "--help").stdout

@@ -1,0 +1,95 @@
+"""The program's weights are those of torch.optim, to the last bit: the same net, data, batches and settings in both."""
+
+import math
+
+import numpy as np
+import program
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+STEPS, BATCH, EXAMPLES = 25, 8, 40
+
+CASES = {
+    "sgd": (torch.optim.SGD, dict(lr=0.1), ["--optimizer", "sgd", "--lr", "0.1"]),
+    "sgd_decay": (torch.optim.SGD, dict(lr=0.1, weight_decay=0.03), ["--lr", "0.1", "--weight-decay", "0.03"]),
+    "momentum": (torch.optim.SGD, dict(lr=0.05, momentum=0.9), ["--lr", "0.05", "--momentum", "0.9"]),
+    "dampening": (
+        torch.optim.SGD,
+        dict(lr=0.05, momentum=0.9, dampening=0.2, weight_decay=0.1),
+        ["--lr", "0.05", "--momentum", "0.9", "--dampening", "0.2", "--weight-decay", "0.1"],
+    ),
+    "nesterov": (
+        torch.optim.SGD,
+        dict(lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.01),
+        ["--lr", "0.05", "--momentum", "0.9", "--nesterov", "--weight-decay", "0.01"],
+    ),
+    "adam": (torch.optim.Adam, dict(lr=0.003), ["--optimizer", "adam", "--lr", "0.003"]),
+    "adam_default_lr": (torch.optim.Adam, dict(), ["--optimizer", "adam"]),
+    "adam_betas": (
+        torch.optim.Adam,
+        dict(lr=0.003, betas=(0.4, 0.9), eps=1e-3),
+        ["--optimizer", "adam", "--lr", "0.003", "--beta1", "0.4", "--beta2", "0.9", "--eps", "0.001"],
+    ),
+    "adam_l2": (torch.optim.Adam, dict(lr=0.003, weight_decay=0.1), ["--optimizer", "adam", "--lr", "0.003", "--weight-decay", "0.1"]),
+    "adamw": (torch.optim.AdamW, dict(lr=0.003, weight_decay=0.1), ["--optimizer", "adamw", "--lr", "0.003", "--weight-decay", "0.1"]),
+}
+
+
+def by_hand(data, net, make, settings, batches, loss, cosine):
+    x = torch.from_numpy(np.load(data / "train_x.npy"))
+    y = torch.from_numpy(np.load(data / "train_y.npy"))
+    optimizer = make(net.parameters(), foreach=False, **settings)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: (1 + math.cos(math.pi * (s / STEPS))) / 2 if cosine else 1.0)
+    for row in batches:
+        row = torch.from_numpy(row[row >= 0])
+        optimizer.zero_grad()
+        loss(net(x[row]), y[row]).backward()
+        optimizer.step()
+        schedule.step()
+    return {name: t.detach() for name, t in net.named_parameters()}
+
+
+@pytest.mark.parametrize("cosine", [False, True], ids=["constant", "cosine"])
+@pytest.mark.parametrize("dtype", ["float", "double"])
+@pytest.mark.parametrize("case", CASES)
+def test_weights_agree_to_the_last_bit(case, dtype, cosine, tmp_path):
+    make, settings, arguments = CASES[case]
+    number = {"float": torch.float32, "double": torch.float64}[dtype]
+    data = program.write_data(tmp_path / "data", EXAMPLES, dtype=np.float32 if dtype == "float" else np.float64)
+    random = np.random.default_rng(3)
+    batches = random.integers(0, EXAMPLES, (STEPS, BATCH))
+    batches[4, 5:] = -1  # a shorter batch
+    np.save(tmp_path / "batches.npy", batches)
+
+    torch.manual_seed(1)
+    torch.set_num_threads(1)
+    net = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3)).to(number)
+    save_file(net.state_dict(), tmp_path / "init.safetensors")
+    schedule = ["--schedule", "cosine"] if cosine else []
+    program.run("train", "--data", data, "--model", "mlp:6-8-3", "--activation", "tanh", "--init", tmp_path / "init.safetensors",
+                "--batches", tmp_path / "batches.npy", "--dtype", dtype, "--threads", 1, "--out", tmp_path / "run", *arguments, *schedule)  # fmt: skip
+
+    theirs = by_hand(data, net, make, settings, batches, torch.nn.functional.cross_entropy, cosine)
+    ours = load_file(tmp_path / "run" / "checkpoints" / f"step-{STEPS:08d}.safetensors")
+    for their_name, our_name in {"0.weight": "fc1.weight", "0.bias": "fc1.bias", "2.weight": "fc2.weight", "2.bias": "fc2.bias"}.items():
+        assert torch.equal(theirs[their_name], ours[f"parameters/{our_name}"]), our_name
+
+
+def test_mean_squared_error_agrees_too(tmp_path):
+    data = program.write_data(tmp_path / "data", EXAMPLES, classes=0)
+    batches = np.arange(EXAMPLES).reshape(5, 8)
+    np.save(tmp_path / "batches.npy", batches)
+    torch.manual_seed(1)
+    torch.set_num_threads(1)
+    net = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    save_file(net.state_dict(), tmp_path / "init.safetensors")
+    result = program.run_json("train", "--data", data, "--model", "mlp:6-8-1", "--init", tmp_path / "init.safetensors", "--batches",
+                              tmp_path / "batches.npy", "--lr", 0.01, "--threads", 1, "--out", tmp_path / "run")  # fmt: skip
+    theirs = by_hand(data, net, torch.optim.SGD, dict(lr=0.01), batches, lambda f, y: torch.nn.functional.mse_loss(f[:, 0], y), False)
+    ours = load_file(tmp_path / "run" / "checkpoints" / "step-00000005.safetensors")
+    for their_name, our_name in {"0.weight": "fc1.weight", "2.bias": "fc2.bias"}.items():
+        torch.testing.assert_close(theirs[their_name], ours[f"parameters/{our_name}"], rtol=1e-6, atol=1e-7)
+
+    x, y = (torch.from_numpy(np.load(data / f"test_{part}.npy")) for part in "xy")
+    assert result["test_mse"] == pytest.approx(torch.nn.functional.mse_loss(net(x)[:, 0], y).item(), rel=1e-5)
