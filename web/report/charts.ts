@@ -14,10 +14,11 @@ export function waterfall(bars: Bar[], width: number): Element {
   const links = shown.slice(0, -1).map((b, i) => ({ x: b.to, from: b.label, to: shown[i + 1].label }));
   const margin = Math.min(170, 22 + 7.2 * Math.max(...shown.map((b) => b.label.length)));
   const low = Math.min(0, ...shown.map((b) => Math.min(b.from, b.to))), high = Math.max(0, ...shown.map((b) => Math.max(b.from, b.to)));
-  const room = (high - low || 1) * (70 / Math.max(80, width - margin));  // for the numbers at the bars' ends
+  const falls = shown.some((b) => b.amount < 0), rises = shown.some((b) => b.amount >= 0);
+  const room = (high - low || 1) * (78 / Math.max(80, width - margin - 78 * (Number(falls) + Number(rises))));  // for the numbers at the bars' ends
   return Plot.plot({
     width, height: 26 * shown.length + 58, marginLeft: margin, marginRight: 12, marginBottom: 40, style: textStyle,
-    x: { label: "measurement →", labelAnchor: "right", grid: true, domain: [low - room, high + room], ticks: Math.max(3, Math.floor(width / 110)) },
+    x: { label: "measurement →", labelAnchor: "right", grid: true, domain: [falls ? low - room : low, rises ? high + room : high], ticks: Math.max(3, Math.floor(width / 110)) },
     y: { label: null, domain: shown.map((b) => b.label), tickSize: 0, padding: 0.24 },
     marks: [
       Plot.link(links, { x: "x", y1: "from", y2: "to", stroke: "#9aa5b1", strokeDasharray: "2,2" }),
