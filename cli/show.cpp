@@ -49,7 +49,7 @@ std::string class_name(const Ledger& l, int64_t k) {
 
 std::string heading(const Ledger& l, const std::string& folder) {
   const LedgerSettings& s = l.settings;
-  return fmt::format("Ledger {}: {} queries, {} training examples, steps {} to {}\n{} by the {} rule{}, evaluated in {}; recording {}\n", folder,
+  return fmt::format("Ledger {}: {} queries, {} training examples, steps {} to {}\n{} by the {} rule{}, evaluated in {}\nrecording {}\n", folder,
                      l.query_count(), l.example_count(), s.first_step, s.last_step - 1, s.measure, s.rule,
                      s.panels > 1 ? fmt::format(" ({} panels)", s.panels) : "", s.precision, s.recording);
 }
