@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -54,11 +55,29 @@ std::string heading(const Ledger& l, const std::string& folder) {
                      s.panels > 1 ? fmt::format(" ({} panels)", s.panels) : "", s.precision, s.recording);
 }
 
+/// What all measurements begin with, up to a space: it becomes the column's heading.
+std::string common_beginning(const std::vector<QueryInfo>& queries) {
+  std::string common = queries.front().measurement;
+  for (const QueryInfo& q : queries) {
+    size_t n = 0;
+    while (n < common.size() && n < q.measurement.size() && common[n] == q.measurement[n]) ++n;
+    common.resize(n);
+  }
+  return common.substr(0, common.rfind(' ') == std::string::npos ? 0 : common.rfind(' '));
+}
+
+/// Three decimals, for a table of many columns.
+std::string short_number(double x) {
+  return x == 0 ? "0" : std::abs(x) < 5e-4 ? fmt::format("{:+.0e}", x) : fmt::format("{:+.3f}", x);
+}
+
 std::string table_of_queries(const Ledger& l) {
+  if (l.queries.empty()) return "no queries\n";
   const bool classes = is_classification(l);
-  std::vector<std::string> columns{">query", "input"};
-  if (classes) columns.insert(columns.end(), {"true", "predicted"});
-  columns.push_back("measurement");
+  std::vector<std::string> columns{">no.", "input"};
+  if (classes) columns.insert(columns.end(), {"true", "pred."});
+  const std::string beginning = l.query_count() > 1 ? common_beginning(l.queries) : "";
+  columns.push_back(beginning.empty() ? "measurement" : beginning);
   std::vector<Term> shown;
   std::string zeros;
   for (Term& t : terms(l)) {
@@ -77,12 +96,11 @@ std::string table_of_queries(const Ledger& l) {
     const QueryInfo& info = l.queries[q];
     std::vector<std::string> cells{std::to_string(q), info.input};
     if (classes) cells.insert(cells.end(), {class_name(l, info.target), class_name(l, info.predicted) + (is_wrong(info) ? " wrong" : "")});
-    cells.push_back(info.measurement);
+    const std::string rest = beginning.empty() ? info.measurement : info.measurement.substr(std::min(info.measurement.size(), beginning.size() + 1));
+    cells.push_back(rest);
     for (const Term& t : shown) {
-      if (&t == &shown.back()) cells.push_back(signed_number(at(l.final, q)));
-      const double x = at(t.values, q);
-      const bool tiny = std::string(t.name) == "rounding" || std::string(t.name) == "residual";
-      cells.push_back(tiny && x != 0 ? fmt::format("{:+.0e}", x) : signed_number(x));
+      if (&t == &shown.back()) cells.push_back(short_number(at(l.final, q)));
+      cells.push_back(short_number(at(t.values, q)));
     }
     table.row(cells);
   }

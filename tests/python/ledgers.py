@@ -67,7 +67,7 @@ def random_ledger(folder, *, examples=200, queries=5, steps=30, batch=16, classe
     targets = np.arange(examples) % classes
     pull = rng.normal(0, 1, (classes, queries))
     parts = rng.normal(0, 0.05, (D, 2, queries)) + 0.02 * pull[targets[example]][:, None, :]
-    info = [{"input": f"test:{q}", "measurement": f"log-odds of {q % classes}", "row": q, "part": "test",
+    info = [{"input": f"test:{q}", "measurement": f"log-odds of {q % classes} (runner-up {(q + 3) % classes})", "row": q, "part": "test",
              "target": (q + (q == 1)) % classes, "predicted": q % classes} for q in range(queries)]
     rest = {"decay": rng.normal(0, 0.1, queries), "rounding": rng.normal(0, 1e-6, queries), "residual": rng.normal(0, 1e-8, queries)}
     return write_ledger(folder, parts, targets, step, example, classes=[name.format(k) for k in range(classes)], layers=["conv1", "fc1"],

@@ -169,8 +169,8 @@ def test_report_of_a_recorded_run_shows_its_images(tmp_path):
     data.mkdir()
     images, labels = rng.random((40, 1, 6, 5)).astype(np.float32), np.arange(40) % 4
     for part in ("train", "test"):
-        np.save(data / f"{part}_inputs.npy", images)
-        np.save(data / f"{part}_targets.npy", labels)
+        np.save(data / f"{part}_x.npy", images)
+        np.save(data / f"{part}_y.npy", labels)
     trained = run("train", "--data", data, "--model", "mlp:30-8-4", "--batch", 8, "--epochs", 1, "--lr", 0.1, "--out", tmp_path / "run")
     assert trained.returncode == 0, trained.stderr
     ledgers.random_ledger(tmp_path / "ledger", examples=40, classes=4, recording=tmp_path / "run")
