@@ -61,6 +61,7 @@ int main(int argc, char** argv) {
   cli::add_train(app);
   cli::add_verify(app);
   cli::add_info(app);
+  cli::add_explain(app);
   cli::add_show(app);
   cli::add_report(app);
   cli::add_theorem(app);
