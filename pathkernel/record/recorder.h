@@ -8,9 +8,9 @@
 
 namespace pathkernel {
 
-/// Writes a recording while a model trains. Steps are committed together with the next checkpoint or once a second, whichever
-/// comes first; a checkpoint is written beside its final name, synced and renamed, so that a run killed at any moment leaves a
-/// recording that reads as "interrupted at step s".
+/// Writes a recording while a model trains. Steps are committed at the next checkpoint or after a second, whichever comes first. A
+/// checkpoint is copied and written by another thread, beside its final name, synced and renamed, and enters the log when it is
+/// there. So a run killed at any moment leaves a recording that reads as "interrupted at step s".
 class Recorder {
  public:
   /// @throws InvalidInput when `folder` exists and is not empty, or cannot be written.
@@ -23,6 +23,7 @@ class Recorder {
   void step(const StepRecord& record);
   /// True when a checkpoint belongs before step s (every manifest.checkpoint_every steps).
   bool wants_checkpoint(int64_t s) const;
+  /// What goes wrong with its file (a full disk) is thrown by the next call, or by finish().
   void checkpoint(const Checkpoint& state);
   void finish(RunStatus status);
 
