@@ -2,7 +2,7 @@
 
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
-#include <pathkernel/tangent/rank_one.h>
+#include <pathkernel/tangent/kernels/rank_one.h>
 
 namespace pathkernel {
 namespace {

@@ -63,12 +63,26 @@ class ChunkSweep {
       for (size_t j = segment.steps.size(); j-- > 0;) {
         const StepTrace& trace = segment.steps[j];
         const Tensors weights0 = in(options_.precision, trace.weights), buffers0 = in(options_.precision, trace.buffers);
-        auto point0 = path_.at(weights0, buffers0);
+        auto point0 = [&] {
+          const Timed timed(options_.timings, "queries forward");
+          return path_.at(weights0, buffers0);
+        }();
         books_.output(trace.step, point0->values, first_input_);
         const SegmentEnd from{weights0, buffers0, *point0}, to{weights1, buffers1, *point1};
-        const std::vector<FactorSet> G = segment_gradient(options_.rule, path_, from, to, &shares);
+        const std::vector<FactorSet> G = [&] {
+          const Timed timed(options_.timings, "queries reverse");
+          return segment_gradient(options_.rule, path_, from, to, &shares);
+        }();
         const Tensors change = buffer_change(buffers0, buffers1);
-        for (int64_t k = 0; k < K; ++k) books_.step(trace, lanes[size_t(k)].step(trace, G[size_t(k)], change), columns[size_t(k)]);
+        for (int64_t k = 0; k < K; ++k) {
+          const StepAccount account = [&] {
+            const Timed timed(options_.timings, "adjoint and contraction");
+            return lanes[size_t(k)].step(trace, G[size_t(k)], change);
+          }();
+          const Timed timed(options_.timings, "books");
+          books_.step(trace, account, columns[size_t(k)]);
+        }
+        const Timed timed(options_.timings, "uncertainty of the split");
         if (sampled[size_t(trace.step)]) {
           GradientRule refined = options_.rule;
           refined.panels *= 2;
@@ -158,7 +172,7 @@ Ledger sweep(const Recording& recording, Model& model, const Dataset& data, cons
   if (!recording.manifest().dtype.empty() && recording.manifest().dtype == "double" && options.precision == at::kFloat) {
     throw InvalidInput("explain: a run trained in float64 is evaluated in float64; use --precision double");
   }
-  Tracer tracer(recording, model, data, {options.precision, options.path_kernel, options.check, options.strict});
+  Tracer tracer(recording, model, data, {options.precision, options.path_kernel, options.check, options.timings, options.strict});
   const Final final = final_state(recording, tracer, options);
   const Tensors inputs = in(options.precision, queries.inputs);
   const auto measurement_name = options.measure;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pathkernel/core/progress.h>
+#include <pathkernel/core/timings.h>
 #include <pathkernel/data/dataset.h>
 #include <pathkernel/model/model.h>
 #include <pathkernel/record/recording.h>
@@ -20,6 +21,7 @@ struct SweepOptions {
   int64_t sampled_steps = 12;             ///< steps on which the split's uncertainty E is measured by doubled panels; 0: not
   bool path_kernel = false;               ///< also Domingos' K(x, x_i) = Σ_s b_i ⟨−λ_s(x), J_{i,s}⟩; scalar outputs only
   bool check = true;                      ///< assert the invariants of design.md section 4 at every step
+  Timings* timings = nullptr;             ///< where the time goes, for benchmarks
   bool strict = false;                    ///< a replayed step that differs from the recording is an error
 };
 

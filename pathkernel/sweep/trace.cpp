@@ -114,11 +114,11 @@ void Tracer::Impl::check_batch(const StepTrace& trace, size_t l, const Tensor& s
   const double precision = live_parameters[l].scalar_type() == at::kDouble ? 1e-10 : 2e-3;
   const Tensor reference = batch_gradient.defined() ? flat64(batch_gradient) : at::zeros_like(sum);
   const double off = largest(sum - reference), scale = std::max(largest(reference), largest(sum));
+  if (off <= precision * scale) return;
   // A gradient that cancels to nothing leaves only the rounding of its terms.
   double terms = 0;
   for (const Factor& f : trace.gradients.parameters[l]) terms = std::max(terms, largest(f.left) * (f.right.defined() ? largest(f.right) : 1) * double(f.terms()));
-  const double floor = terms * (live_parameters[l].scalar_type() == at::kDouble ? 1e-14 : 1e-5);
-  if (off <= precision * scale + floor) return;
+  if (off <= terms * (live_parameters[l].scalar_type() == at::kDouble ? 1e-14 : 1e-5)) return;
   throw InvariantViolated(fmt::format("step {}: the per-example gradients of parameter '{}' do not add up to the batch's gradient (off by {:.2g}, gradient at most {:.2g}); "
                                       "the parameter is used in a way the tape does not see", trace.step, model.parameters()[l].name, off, scale));
 }
@@ -171,7 +171,11 @@ PathSegment Tracer::segment(int64_t begin, int64_t end) {
     trace.buffers = copies(values(I.model.buffers()));
     Watch watch(I.replay.objective(), I.options.path_kernel, I.options.check && !I.probed);
     I.probed = true;
-    const Replay::Repeated repeated = I.replay.advance(&watch);
+    const Replay::Repeated repeated = [&] {
+      const Timed timed(I.options.timings, "replay with gradients caught");
+      return I.replay.advance(&watch);
+    }();
+    const Timed timed(I.options.timings, "linear form and checks");
     trace.indices = repeated.record.indices;
     trace.exact = repeated.exact;
     if (!trace.exact) {
@@ -203,6 +207,7 @@ PathSegment Tracer::segment(int64_t begin, int64_t end) {
     const Tensors recorded = optimizer.memory();
     for (size_t l = 0; l < replayed.size(); ++l) out.end_memory_jump.push_back((flat64(recorded[l]) - flat64(replayed[l])).to(I.options.precision));
   }
+  const Timed timed(I.options.timings, "linear form and checks");
   for (size_t k = 0; k < out.steps.size(); ++k) {
     StepTrace& trace = out.steps[k];
     const Tensors& next = k + 1 < out.steps.size() ? out.steps[k + 1].weights : out.end_weights;

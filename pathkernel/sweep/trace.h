@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pathkernel/core/timings.h>
 #include <pathkernel/record/replay.h>
 #include <pathkernel/tangent/factors.h>
 #include <pathkernel/train/linear_form.h>
@@ -36,6 +37,7 @@ class Tracer {
     at::ScalarType precision = at::kFloat;
     bool path_kernel = false;
     bool check = true;              ///< assert the invariants of design.md section 4 at every step
+    Timings* timings = nullptr;
     bool strict = false;            ///< a step whose hash differs is an error, not a drift
   };
   Tracer(const Recording& recording, Model& model, const Dataset& data, Options options);

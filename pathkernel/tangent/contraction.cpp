@@ -5,7 +5,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
-#include <pathkernel/tangent/rank_one.h>
+#include <pathkernel/tangent/kernels/rank_one.h>
 
 namespace pathkernel {
 namespace {
@@ -122,9 +122,8 @@ Tensor materialise(const FactorList& g, int64_t n, int64_t numbers, at::TensorOp
 Tensor sum_over_examples(const FactorList& g, int64_t numbers, at::TensorOptions options) {
   Tensor sum = at::zeros({numbers}, options);
   for (const Factor& f : g) {
-    if (f.kind == Kind::outer && groups(f) == 1) {  // one matrix product over examples and rows together
-      const Tensor left = f.left.squeeze(1).permute({1, 0, 2}).reshape({outs(f), -1}), right = f.right.squeeze(1).permute({1, 0, 2}).reshape({ins(f), -1});
-      sum.add_(at::matmul(left, right.t()).view(-1));
+    if (f.kind == Kind::outer && groups(f) == 1 && f.terms() == 1) {  // one matrix product over the examples
+      sum.add_(at::matmul(f.left.reshape({-1, outs(f)}).t(), f.right.reshape({-1, ins(f)})).view(-1));
     } else {
       sum.add_(written_out(f).sum(0));
     }

@@ -2,9 +2,9 @@
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/convolution_backward.h>
-#include <ATen/ops/im2col.h>
 #include <ATen/ops/matmul.h>
 #include <pathkernel/core/error.h>
+#include <pathkernel/tangent/kernels/patches.h>
 #include <pathkernel/tangent/rule.h>
 
 namespace pathkernel {
@@ -75,30 +75,23 @@ void quotient(Call& call) {
   if (call.wants("other") || call.wants_shared("other")) call.give_elementwise("other", -v * call.ends("self").mean() / (b.at0 * b.at1));
 }
 
-struct Convolution {
-  std::vector<int64_t> stride, padding, dilation;
-  int64_t groups;
-};
-
 std::vector<int64_t> pair(const c10::IValue& value) {
   std::vector<int64_t> out = value.toIntVector();
   if (out.size() == 1) out.push_back(out[0]);
   return out;
 }
 
-// y = a ⋆ W + b (two dimensions): the weight's factors are (v, patches of ā)
-void convolution(Call& call, const Convolution& c) {
+// y = a ⋆ W + b (two dimensions): the weight's gradient is Σ_t v_t ⊗ patch_t(ā)
+void convolution(Call& call, const ConvolutionShape& c) {
   const Ends w = call.ends("weight");
   const Tensor& v = call.cotangent();
-  const int64_t n = v.size(0), out = w.at0.size(0), in = w.at0.size(1), kh = w.at0.size(2), kw = w.at0.size(3);
   if (call.wants("input")) {
     const Tensor& input = call.ends("input").at0;
     call.give("input", std::get<0>(at::convolution_backward(v, input, w.mean(), std::nullopt, c.stride, c.padding, c.dilation, false, {0, 0}, c.groups, {true, false, false})));
   }
   if (call.wants_shared("weight")) {
-    const Tensor patches = at::im2col(call.ends("input").mean(), {kh, kw}, c.dilation, c.padding, c.stride);  // [n, groups·in·kh·kw, T]
-    const int64_t T = patches.size(2);
-    call.give_shared("weight", grouped_outer_factor(v.reshape({n, c.groups, out / c.groups, T}), patches.view({n, c.groups, in * kh * kw, T})));
+    // Positions outnumber the kernel's numbers in every convolution worth the name: written out at once, no patches are kept.
+    call.give_shared("weight", dense_factor(convolution_weight_gradients(v, call.ends("input").mean(), c)));
   } else if (call.wants("weight")) {
     fallback_rule(call);
     return;
@@ -111,7 +104,7 @@ void convolution_2d(Call& call) {
     fallback_rule(call);
     return;
   }
-  convolution(call, {pair(call.argument("stride")), pair(call.argument("padding")), pair(call.argument("dilation")), call.argument("groups").toInt()});
+  convolution(call, {call.ends("weight").at0.sizes().slice(2).vec(), pair(call.argument("stride")), pair(call.argument("padding")), pair(call.argument("dilation")), call.argument("groups").toInt()});
 }
 
 void convolution_any(Call& call) {
@@ -119,7 +112,7 @@ void convolution_any(Call& call) {
     fallback_rule(call);
     return;
   }
-  convolution(call, {pair(call.argument("stride")), pair(call.argument("padding")), pair(call.argument("dilation")), call.argument("groups").toInt()});
+  convolution(call, {call.ends("weight").at0.sizes().slice(2).vec(), pair(call.argument("stride")), pair(call.argument("padding")), pair(call.argument("dilation")), call.argument("groups").toInt()});
 }
 
 }  // namespace

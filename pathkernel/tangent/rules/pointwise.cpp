@@ -7,6 +7,7 @@
 #include <ATen/ops/sqrt.h>
 #include <ATen/ops/tanh.h>
 #include <ATen/ops/where.h>
+#include <pathkernel/tangent/kernels/kink.h>
 #include <pathkernel/tangent/rule.h>
 #include <pathkernel/tangent/rules/vjp.h>
 
@@ -44,13 +45,10 @@ Rule by_slope(Slope slope) {
 }
 
 // kinked at zero, slopes p above and n below: both ends on one side: that slope; crossing: (φ₁ − φ₀)/(x₁ − x₀)
-Tensor kinked(const Ends& x, double above, double below) {
-  const Tensor positive0 = x.at0 > 0;
-  if (x.equal()) return at::where(positive0, above, below).to(x.at0.scalar_type());
-  const Tensor hi0 = x.at0.clamp_min(0), hi1 = x.at1.clamp_min(0);
-  const Tensor delta = x.delta(), crossing = positive0.ne(x.at1 > 0);
-  const Tensor share = at::where(crossing, (hi1 - hi0) / at::where(crossing, delta, 1), positive0.to(delta.scalar_type()));
-  return share * (above - below) + below;
+void kinked(Call& call, double above, double below) {
+  if (!call.wants("self") && !call.wants_shared("self")) return;
+  const Ends x = call.ends("self");
+  call.give_elementwise("self", kinked_product(call.cotangent(), x.at0, x.at1, above, below));
 }
 
 // tanh: (1 − t₀t₁) tanh(Δ)/Δ
@@ -166,9 +164,9 @@ void own_quotient(Call& call) {
 
 RuleTable pointwise_rules() {
   RuleTable rules = {
-      {"aten::relu", by_slope([](const Ends& x) { return kinked(x, 1, 0); })},
-      {"aten::leaky_relu", [](Call& call) { by_slope([s = call.argument("negative_slope").toScalar().toDouble()](const Ends& x) { return kinked(x, 1, s); })(call); }},
-      {"aten::abs", by_slope([](const Ends& x) { return kinked(x, 1, -1); })},
+      {"aten::relu", [](Call& call) { kinked(call, 1, 0); }},
+      {"aten::leaky_relu", [](Call& call) { kinked(call, 1, call.argument("negative_slope").toScalar().toDouble()); }},
+      {"aten::abs", [](Call& call) { kinked(call, 1, -1); }},
       {"aten::clamp", clamped},
       {"aten::tanh", by_slope(tanh_slope)},
       {"aten::sigmoid", by_slope(sigmoid_slope_half)},

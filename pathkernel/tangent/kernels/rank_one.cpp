@@ -1,13 +1,11 @@
-#include <pathkernel/tangent/rank_one.h>
+#include <pathkernel/tangent/kernels/rank_one.h>
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <pathkernel/tangent/kernels/vectorised.h>
 
 namespace pathkernel {
 namespace {
-
-// Compiled for wider vectors as well, chosen when the program starts.
-#define PATHKERNEL_VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 
 template <class T>
 inline void row_rank_one(T* dense, T beta, const T* right, T factor, const T* diagonal, int64_t n) {
@@ -24,8 +22,6 @@ PATHKERNEL_VECTORISED void rank_one(float* d, float b, const float* r, float f, 
 PATHKERNEL_VECTORISED void rank_one(double* d, double b, const double* r, double f, const double* g, int64_t n) { row_rank_one(d, b, r, f, g, n); }
 PATHKERNEL_VECTORISED void products(float* o, const float* a, const float* b, int64_t K, int64_t R) { row_products(o, a, b, K, R); }
 PATHKERNEL_VECTORISED void products(double* o, const double* a, const double* b, int64_t K, int64_t R) { row_products(o, a, b, K, R); }
-
-bool plain_loops(const Tensor& t) { return t.is_cpu() && (t.scalar_type() == at::kFloat || t.scalar_type() == at::kDouble) && t.is_contiguous(); }
 
 template <class T>
 void rank_one_all(Tensor& dense, double beta, const Tensor& left, const Tensor& right, double scale, const Tensor& diagonal) {

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# make bench: ratios of the sweep against training, in one run. STEPS and THREADS may be set.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+build=${1:-build}
+"$build"/bench/sweep_bench "${STEPS:-200}" "${THREADS:-$(nproc)}"
