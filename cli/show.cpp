@@ -3,6 +3,7 @@
 
 #include <pathkernel/explain/answers.h>
 #include <pathkernel/explain/ledger_file.h>
+#include <pathkernel/explain/predictions.h>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -21,7 +22,7 @@ struct Options {
   int64_t query = -1;
   bool query_given = false;
   int64_t top = 10;
-  bool json = false;
+  bool predictions = false, json = false;
 };
 
 struct Term {
@@ -183,8 +184,33 @@ json json_account(const Ledger& l, int64_t q, int64_t k) {
   return j;
 }
 
+/// The trained network beside the sum over its training examples, input by input: the logit of the class it predicts.
+std::string predictions(const Ledger& l, int64_t listed) {
+  const PredictionCheck check = check_predictions(l);
+  TextTable table({"input", "true", "network", "sum", ">initial", fmt::format(">+ {} examples", l.example_count()), ">+ rounding", ">= the sum", ">the network"});
+  const Tensor examples = l.contributions.sum(0);
+  for (const Prediction& p : check.inputs) {
+    if (listed-- <= 0) break;
+    const double start = at(l.initial, p.query) + at(l.decay, p.query) + at(l.buffers, p.query) + at(l.jumps, p.query);
+    table.row({p.input, class_name(l, p.target), class_name(l, p.by_network), class_name(l, p.by_sum), fmt::format("{:+.6f}", start),
+               fmt::format("{:+.6f}", at(examples, p.query)), fmt::format("{:+.1e}", at(l.rounding, p.query)), fmt::format("{:+.6f}", p.sum),
+               fmt::format("{:+.6f}", at(l.final, p.query))});
+  }
+  return fmt::format("Logit of the class that the network predicts, for {} inputs\n", check.inputs.size()) + table.str(2) +
+         fmt::format("Trained network against untrained network + sum over {} training examples: {}.\n", l.example_count(), check.brief());
+}
+
+json json_predictions(const Ledger& l) {
+  const PredictionCheck check = check_predictions(l);
+  json inputs = json::array();
+  for (const Prediction& p : check.inputs)
+    inputs.push_back({{"input", p.input}, {"target", p.target}, {"by_network", p.by_network}, {"by_sum", p.by_sum}, {"largest_difference", p.largest_difference}});
+  return {{"inputs", inputs}, {"same", check.same}, {"largest_difference", check.largest_difference}, {"largest_logit", check.largest_logit}};
+}
+
 std::string show(const Options& o) {
   const Ledger l = load_ledger(o.ledger);
+  if (o.predictions) return o.json ? json_predictions(l).dump(2) + "\n" : predictions(l, o.top) + l.certificate.brief(l.settings.conventions()) + "\n";
   if (o.query_given) check_query(l, o.query);
   if (o.json) {
     if (o.query_given) return json_account(l, o.query, o.top).dump(2) + "\n";
@@ -205,9 +231,11 @@ void add_show(CLI::App& app) {
   CLI::App* command = app.add_subcommand("show", "Print a ledger: all its queries, or the account of one");
   command->add_option("ledger", o->ledger, "Folder that `pathkernel explain` wrote")->required();
   CLI::Option* query = command->add_option("--query", o->query, "Number of a query: print its account");
-  command->add_option("--top", o->top, "How many training examples to list on each side")->capture_default_str()->check(CLI::NonNegativeNumber);
+  command->add_option("--top", o->top, "How many training examples to list on each side (with --predictions: how many inputs)")->capture_default_str()->check(CLI::NonNegativeNumber);
+  command->add_flag("--predictions", o->predictions, "Ledgers of all logits: the network's predictions against those of the sum over its training examples")->excludes(query);
   command->add_flag("--json", o->json, "Print JSON");
-  command->footer("Example:\n  pathkernel show runs/lenet/explain/first16 --query 3 --top 10");
+  command->footer("Example:\n  pathkernel show runs/lenet/explain/first16 --query 3 --top 10\n"
+                  "  pathkernel show runs/lenet/explain/logits --predictions");
   command->callback([o, query] {
     o->query_given = query->count() > 0;
     fmt::print("{}", show(*o));

@@ -1,6 +1,6 @@
 // Elements from plain values. Text goes in as text nodes only, so nothing in the data can become markup.
 
-type Child = Node | string | number | null | undefined | Child[];
+export type Child = Node | string | number | null | undefined | Child[];
 
 export function h<K extends keyof HTMLElementTagNameMap>(tag: K, attributes: Record<string, unknown> = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
@@ -20,7 +20,7 @@ function append(parent: Node, child: Child): void {
 }
 
 /** A table; cells that are numbers or begin with a sign stand right. `values` keeps the full numbers for whoever reads the page. */
-export function table(head: string[], rows: { cells: Child[]; value?: number; className?: string }[], numeric: boolean[]): HTMLTableElement {
+export function table(head: Child[], rows: { cells: Child[]; value?: number; className?: string }[], numeric: boolean[]): HTMLTableElement {
   const side = (i: number) => (numeric[i] ? "number" : undefined);
   return h("table", {},
     h("thead", {}, h("tr", {}, head.map((name, i) => h("th", { class: side(i) }, name)))),

@@ -106,7 +106,7 @@ export function family(data: Theorem, lines: (number | null)[][], label: string,
       Plot.ruleY([0], { stroke: "#8a95a1" }),
       Plot.ruleX([at], { stroke: "#8a95a1", strokeDasharray: "3,3" }),
       lines.map((c, i) => Plot.line(data.x.map((x, q) => [x, c[q] ?? NaN]), { stroke: colour8[i], strokeWidth: 1.8, title: () => `example ${data.examples[i].number}` })),
-      Plot.dot(data.examples.map((e, i) => ({ x: e.x, i })), { x: "x", y: bounds ? bounds[0] : 0, r: 3.2, fill: (p: { i: number }) => colour8[p.i], stroke: "#fff", title: (p: { i: number }) => signed(data.examples[p.i].y) }),
+      Plot.dot(data.examples.map((e, i) => ({ x: e.x, i })), { x: "x", y: 0, r: 3.2, fill: (p: { i: number }) => colour8[p.i], stroke: "#fff", title: (p: { i: number }) => signed(data.examples[p.i].y) }),
     ],
   });
 }

@@ -1,7 +1,7 @@
 // The picture of the theorem: a trained network is its untrained self plus what every example did; a kernel machine.
 
 import { widthOf } from "../common/charts";
-import { addStyle, h, pageData, table } from "../common/dom";
+import { addStyle, h, pageData, table, type Child } from "../common/dom";
 import { plain, signed } from "../common/format";
 import pageCss from "../common/page.css";
 import { colours, family, landing, stacked, stackingOrder, type Theorem } from "./charts";
@@ -37,14 +37,31 @@ function header(): HTMLElement {
       " – not approximately, but up to rounding."));
 }
 
+/** A piece of a line, for the key; `over`: a dashed line on it. */
+function stroke(colour: string, dashes: string, over?: string): Element {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("width", "30"); svg.setAttribute("height", "10"); svg.setAttribute("class", "stroke");
+  const add = (stroke: string, width: number, dash: string) => {
+    const line = document.createElementNS(svg.namespaceURI, "line");
+    for (const [name, value] of Object.entries({ x1: 0, x2: 30, y1: 5, y2: 5, stroke, "stroke-width": width, "stroke-dasharray": dash })) line.setAttribute(name, String(value));
+    svg.append(line);
+  };
+  add(colour, over ? 3.4 : 1.6, dashes);
+  if (over) add(over, 1.6, "5,5");
+  return svg;
+}
+
 function mainFigure(): HTMLElement {
   const slider = h("input", { type: "range", min: 0, max: N, step: 1, value: N, id: "count", oninput: () => { shown = Number(slider.value); draw(); } });
   return h("section", {},
-    h("h2", {}, "From the untrained to the trained network, one example after another"),
+    h("h2", {}, "From untrained to trained, one example after another"),
     h("figure", {},
+      h("div", { class: "keys" },
+        h("span", {}, stroke("#5b6673", "5,4"), "untrained network ", v("f", "0")), h("span", {}, stroke("#111", "", "#ffd94d"), "trained network ", v("f", "T"), ", and the sum on it"),
+        h("span", {}, data.examples.map((_, i) => h("i", { class: "key band", style: `background:${colour8[i]}` })), " the ", String(N), " examples, left to right")),
       h("div", { class: "chart", id: "stacked" }),
       h("div", { class: "slider" }, h("label", { for: "count" }, "examples added"), slider, h("output", { id: "count-out" })),
-      h("figcaption", {}, "Dashed gray: the untrained network ", v("f", "0"), hasDecay ? " with what weight decay left of it" : "", ". Each band is what one example did, coloured by the example's place; it leads from the sum before it to the sum after it. ",
+      h("figcaption", {}, hasDecay ? "The dashed gray line includes what weight decay left of the untrained network. " : "", "Each band is what one example did; it leads from the sum before it to the sum after it. ",
         "The examples pull against each other, so the bands are larger than what they add up to; they are stacked in the order that cancels earliest."),
       h("h3", { style: "margin-top:16px" }, "The same at the scale of the trained network"),
       h("div", { class: "chart", id: "landing" }),
@@ -67,11 +84,11 @@ function drawTable(): void {
     value: e.c[at],
     cells: [h("span", {}, h("i", { class: "key", style: `background:${colour8[i]}` }), String(e.number)), plain(e.x, 2), plain(e.y, 2), signed(a[i][at], 4), signed(e.K[at], 2), signed(e.c[at], 4)],
   }));
-  const line = (name: string, amount: number, className?: string) => ({ value: amount, className, cells: [name, "", "", "", "", className ? plain(amount, 4) : signed(amount, 4)] });
-  const head = ["i", "xᵢ", "yᵢ", "aᵢ(x)", "K(x, xᵢ)", "aᵢ·K = cᵢ"];
+  const line = (name: Child, amount: number, className?: string) => ({ value: amount, className, cells: [name, "", "", "", "", className ? plain(amount, 4) : signed(amount, 4)] });
+  const head = [v("i"), v("x", "i"), v("y", "i"), [...v("a", "i"), "(", ...v("x"), ")"], [...v("K"), "(", ...v("x"), ", ", ...v("x", "i"), ")"], [...v("a", "i"), "·", ...v("K"), " = ", ...v("c", "i")]];
   document.getElementById("table")!.replaceChildren(table(head, [
-    ...rows, line("b = f₀(x)", data.initial[at]), ...(hasDecay ? [line("decay", data.decay[at])] : []), line("rounding", data.rounding[at]),
-    line("sum = fᴛ(x)", data.final[at], "total")], [false, true, true, true, true, true]));
+    ...rows, line([...v("b"), " = ", ...v("f", "0"), "(", ...v("x"), ")"], data.initial[at]), ...(hasDecay ? [line("decay", data.decay[at])] : []), line("rounding", data.rounding[at]),
+    line(["sum = ", ...v("f", "T"), "(", ...v("x"), ")"], data.final[at], "total")], [false, true, true, true, true, true]));
 }
 
 /** Bounds that leave out the poles of a_i: those of its middle 96 %, with room. Curves are interrupted where they leave them. */
