@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help setup data build test demo bench clean
+.PHONY: help setup data build program test demo bench clean
 help:
 	@echo "make demo    train and explain a network on MNIST, with pages to look at (brings and builds what is missing)"
 	@echo "make test    build, and run every test"
@@ -32,8 +32,13 @@ test:
 	@$(MAKE) --no-print-directory build
 	@scripts/test.sh $(BUILD)
 
-demo: build
-	@scripts/demo.sh
+# The program alone: the tests take longer to build than the demo takes to run.
+program: setup
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@ninja -C $(BUILD) -j$(JOBS) pathkernel_program
+
+demo: program
+	@PATHKERNEL=$(BUILD)/pathkernel scripts/demo.sh
 
 bench: build
 	@scripts/bench.sh $(BUILD)

@@ -16,6 +16,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <filesystem>
@@ -35,6 +36,7 @@ struct Options {
 struct TestResult {
   int64_t examples = 0, correct = 0;
   double squared_error = 0;  ///< mean over examples and coordinates; regression
+  std::vector<int64_t> wrong;  ///< rows of the wrong ones; classification
 };
 
 TestResult test(Model& model, const Dataset& data, at::ScalarType dtype) {
@@ -46,8 +48,13 @@ TestResult test(Model& model, const Dataset& data, at::ScalarType dtype) {
   for (int64_t begin = 0; begin < data.size(); begin += chunk) {
     const Batch batch = take(data, at::arange(begin, std::min(begin + chunk, data.size()), at::kLong), dtype);
     const Tensors outputs = model.forward(batch.inputs, Mode::eval);
-    if (data.is_classification()) result.correct += outputs[0].argmax(1).eq(batch.targets).sum().item<int64_t>();
-    else result.squared_error += objective->losses(outputs, batch.targets).sum().item<double>() / static_cast<double>(data.size());
+    if (data.is_classification()) {
+      const Tensor wrong = outputs[0].argmax(1).ne(batch.targets).nonzero().flatten().to(at::kCPU).contiguous();
+      for (int64_t i = 0; i < wrong.numel(); ++i) result.wrong.push_back(begin + wrong.const_data_ptr<int64_t>()[i]);
+      result.correct = std::min(begin + chunk, data.size()) - static_cast<int64_t>(result.wrong.size());
+    } else {
+      result.squared_error += objective->losses(outputs, batch.targets).sum().item<double>() / static_cast<double>(data.size());
+    }
   }
   return result;
 }
@@ -79,6 +86,15 @@ std::vector<Tensor> batches_for(const Dataset& data, const Options& o, Manifest&
   return batches;
 }
 
+/// The first wrong ones in the words of `explain --queries`: "wrong ones: test:8,115,247 …".
+std::string wrong_ones(const TestResult& result) {
+  constexpr size_t listed = 12;
+  if (result.wrong.empty()) return {};
+  const size_t n = std::min(listed, result.wrong.size());
+  return fmt::format("wrong ones: test:{}{}\n", fmt::join(result.wrong.begin(), result.wrong.begin() + static_cast<int64_t>(n), ","),
+                     n < result.wrong.size() ? " …" : "");
+}
+
 std::string for_people(const Options& o, const Manifest& manifest, const RunOutcome& run, const TestResult& result, const Dataset& train,
                        const std::string& model) {
   const double all = run.seconds + run.recording_seconds;
@@ -86,7 +102,7 @@ std::string for_people(const Options& o, const Manifest& manifest, const RunOutc
                                  train.size(), run.steps, manifest.optimizer.name, run.last_loss);
   if (result.examples > 0 && train.is_classification())
     text += fmt::format("test accuracy {:.2f} % ({} of {})\n", 100.0 * static_cast<double>(result.correct) / static_cast<double>(result.examples),
-                        result.correct, result.examples);
+                        result.correct, result.examples) + wrong_ones(result);
   else if (result.examples > 0)
     text += fmt::format("test mean squared error {:.4g} ({} examples)\n", result.squared_error, result.examples);
   text += fmt::format("{}, of which recording {} ({:.1f} %)\n", print_duration(all), print_duration(run.recording_seconds),
@@ -101,10 +117,12 @@ nlohmann::json for_scripts(const Options& o, const RunOutcome& run, const TestRe
                          {"steps", run.steps},        {"last_loss", run.last_loss},
                          {"seconds", run.seconds},    {"recording_seconds", run.recording_seconds},
                          {"test_examples", result.examples}, {"bytes", size_on_disk(o.out)}};
-  if (result.examples > 0 && train.is_classification())
+  if (result.examples > 0 && train.is_classification()) {
     json["test_accuracy"] = static_cast<double>(result.correct) / static_cast<double>(result.examples);
-  else if (result.examples > 0)
+    json["test_wrong"] = result.wrong;
+  } else if (result.examples > 0) {
     json["test_mse"] = result.squared_error;
+  }
   return json;
 }
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The theorem at work on MNIST, two pages to look at:  make demo
 # Everything lands in runs/demo; what is there already is not done again (remove the folder to start over).
-#   DIGITS=100   of how many test digits all ten logits are explained        DEMO=DIR   another folder
+#   DIGITS=50   of how many test digits all ten logits are explained        DEMO=DIR   another folder
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-program=${PATHKERNEL:-build/pathkernel} demo=${DEMO:-runs/demo} digits=${DIGITS:-100} threads=${THREADS:+--threads $THREADS}
+program=${PATHKERNEL:-build/pathkernel} demo=${DEMO:-runs/demo} digits=${DIGITS:-50} threads=${THREADS:+--threads $THREADS}
 mkdir -p "$demo"
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
@@ -35,16 +35,12 @@ echo
 "$program" show "$demo/logits-$digits" --predictions --top 12 | tee "$demo/predictions.txt"
 printf 'Training took %s s, this explanation %s s.\n' "$(seconds train)" "$(seconds "logits-$digits")"
 
-say "3. Why did it predict this? Log-odds of the first 300 test digits"
-once odds "$demo/log-odds" "$program" explain "$demo/lenet" --queries test:0-299 --measure log-odds $threads --out "$demo/log-odds"
-# All wrong ones, then the first right ones: twelve.
-chosen=$("$program" show "$demo/log-odds" --json | .venv/bin/python -c '
-import json, sys
-queries = json.load(sys.stdin)["queries"]
-wrong = [q["query"] for q in queries if q["predicted"] != q["target"]]
-right = [q["query"] for q in queries if q["predicted"] == q["target"]]
-print(",".join(map(str, wrong + right[:12])))')
-"$program" report "$demo/log-odds" --queries "$chosen" -o "$demo/report.html"
+# The first twelve digits that are wrong, which train has named, and the first twelve that are right.
+wrong=$(sed -n 's/^wrong ones: test:\([0-9,]*\).*/\1/p' "$demo/train.txt")
+right=$(seq 0 99 | grep -vxF "${wrong//,/$'\n'}" | sed -n 1,12p | paste -sd,)
+say "3. Why did it predict this? Log-odds of twelve wrong and twelve right digits"
+once odds "$demo/log-odds" "$program" explain "$demo/lenet" --queries "test:$wrong,$right" --measure log-odds $threads --out "$demo/log-odds"
+"$program" report "$demo/log-odds" -o "$demo/report.html"
 
 say "4. The picture of the theorem: a network with one input and one output, eight points"
 [ -f "$demo/eight/grid.npy" ] || .venv/bin/python examples/eight_points.py "$demo/eight"

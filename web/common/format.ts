@@ -21,6 +21,12 @@ export function signed(x: number | null, decimals = 3): string {
   return x !== null && x > 0 ? "+" + text : text;
 }
 
+/** For a chart's labels: as many decimals as four digits leave. */
+export function short(x: number, always = true): string {
+  const decimals = Math.abs(x) >= 100 ? 0 : Math.abs(x) >= 10 ? 1 : Math.abs(x) >= 1 ? 2 : 3;
+  return always ? signed(x, decimals) : plain(x, decimals);
+}
+
 export function percent(share: number | null): string {
   if (share === null || !Number.isFinite(share)) return "–";
   const p = 100 * share;

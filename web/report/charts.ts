@@ -2,7 +2,7 @@
 
 import * as Plot from "@observablehq/plot";
 import { colour, textStyle } from "../common/charts";
-import { plain, signed } from "../common/format";
+import { short, signed } from "../common/format";
 import type { Bar, Query } from "./data";
 
 const isTotal = (b: Bar) => b.kind === "initial" || b.kind === "final";
@@ -25,11 +25,11 @@ export function waterfall(bars: Bar[], width: number): Element {
       Plot.barX(shown, { x1: "from", x2: "to", y: "label", fill, rx: 1.5, title: (b: Bar) => `${b.label}: ${signed(b.amount, 6)}` }),
       Plot.ruleX([0], { stroke: "#8a95a1" }),
       Plot.text(shown, {
-        x: (b: Bar) => (b.amount >= 0 ? Math.max(b.from, b.to) : Math.min(b.from, b.to)), y: "label", text: (b: Bar) => (isTotal(b) ? plain(b.to) : signed(b.amount)),
+        x: (b: Bar) => (b.amount >= 0 ? Math.max(b.from, b.to) : Math.min(b.from, b.to)), y: "label", text: (b: Bar) => (isTotal(b) ? short(b.to, false) : short(b.amount)),
         textAnchor: "start", dx: 5, fill, fontWeight: 600, filter: (b: Bar) => b.amount >= 0,
       }),
       Plot.text(shown, {
-        x: (b: Bar) => Math.min(b.from, b.to), y: "label", text: (b: Bar) => (isTotal(b) ? plain(b.to) : signed(b.amount)),
+        x: (b: Bar) => Math.min(b.from, b.to), y: "label", text: (b: Bar) => (isTotal(b) ? short(b.to, false) : short(b.amount)),
         textAnchor: "end", dx: -5, fill, fontWeight: 600, filter: (b: Bar) => b.amount < 0,
       }),
     ],
@@ -53,9 +53,9 @@ export function whileTraining(query: Query, width: number): Element {
 export function sums(pairs: [string, number][], width: number): Element {
   const low = Math.min(0, ...pairs.map((p) => p[1])), high = Math.max(0, ...pairs.map((p) => p[1]));
   const margin = Math.min(150, 22 + 7.2 * Math.max(...pairs.map((p) => p[0].length)));
-  const room = (high - low || 1) * (62 / Math.max(80, width - margin - 62));
+  const room = (high - low || 1) * (68 / Math.max(80, width - margin - 68));
   const fill = (p: [string, number]) => (p[1] >= 0 ? colour.towards : colour.away);
-  const label = { y: "0", text: (p: [string, number]) => signed(p[1]), fill, fontWeight: 600 };
+  const label = { y: "0", text: (p: [string, number]) => short(p[1]), fill, fontWeight: 600 };
   return Plot.plot({
     width, height: 25 * pairs.length + 52, marginLeft: margin, marginRight: 10, marginBottom: 38, style: textStyle,
     x: { label: "contribution →", labelAnchor: "right", grid: true, domain: [low < 0 ? low - room : 0, high > 0 ? high + room : 0], ticks: Math.max(2, Math.floor(width / 110)) },

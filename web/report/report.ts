@@ -86,7 +86,7 @@ function ledger(query: Query): HTMLElement {
         table(["", "amount"], [
           ...rows.map(([name, x]) => ({ cells: [name, name === "initial network" ? plain(x) : signed(x)], value: x })),
           { cells: ["final network", plain(query.final)], value: query.final, className: "total" }], [false, true]))),
-    h("p", { class: "note" }, "Every amount is in the units of the measurement. Weight decay: the pull of the weights towards zero, with what it left of the initial weights. ",
+    h("p", { class: "note" }, "Every amount is in the units of the measurement. Examples pull against each other at every step, so the bars can be much larger than the change they add up to. Weight decay: the pull of the weights towards zero, with what it left of the initial weights. ",
       "Buffers: running statistics that are not trained. Jumps: places where the network is discontinuous. Rounding: the arithmetic of the training run. Residual: what this account misses."));
 }
 
@@ -156,6 +156,8 @@ function show(query: Query): void {
       place("By layer", "Sum of what the updates of each layer's weights did, from the input to the output.", "by-layer")),
     certificate(query), settings());
   for (const item of document.querySelectorAll<HTMLElement>("nav li")) item.firstElementChild!.setAttribute("aria-current", String(Number(item.dataset.query) === query.number));
+  const list = document.querySelector("nav ul")!, current = list.querySelector<HTMLElement>("[aria-current=true]");
+  if (current && list.scrollWidth > list.clientWidth) list.scrollLeft = current.offsetLeft - (list as HTMLElement).offsetLeft;
   drawCharts(query);
 }
 
