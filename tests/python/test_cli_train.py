@@ -35,6 +35,7 @@ def test_train_verify_info(data, tmp_path):
     out = tmp_path / "run"
     result = json.loads(train(data, out, "--epochs", 3, "--json").stdout)
     assert result["steps"] == 15 and 0 <= result["test_accuracy"] <= 1
+    assert len(result["test_wrong"]) == round((1 - result["test_accuracy"]) * result["test_examples"])
     assert "every hash agrees" in program.run("verify", out).stdout
     verified = program.run_json("verify", out)
     assert verified["exact"] and verified["steps"] == 15 and verified["first_difference"] == -1
