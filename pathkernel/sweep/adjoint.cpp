@@ -48,15 +48,15 @@ void Adjoint::step_parameter(const StepTrace& trace, size_t l, const FactorList&
   const bool remembers = f.has_memory() || p_[l].defined();
   Tensor& q = q_[l];
 
-  // p ← p − D∘(G + q)
+  // p ← p − D∘(G + q);  rounding takes p·ρ^m from the same pass
   if (remembers) {
     Tensor& p = dense(p_, l, W);
-    accumulate(p, carried_[l], G, -1, f.D);
+    Tensor dots = accumulate(p, carried_[l], G, -1, f.D, q.defined() ? Tensor() : rho_m);
     carried_[l] = 1;
-    if (q.defined()) add_scaled(p, 1, q, f.D.is_diagonal() ? -1 : -f.D.number, f.D.is_diagonal() ? f.D.diagonal : Tensor());
-    if (rho_m.defined()) account.rounding.add_(at::matmul(p, rho_m));
+    if (q.defined()) dots = add_scaled(p, 1, q, f.D.is_diagonal() ? -1 : -f.D.number, f.D.is_diagonal() ? f.D.diagonal : Tensor(), rho_m);
+    if (dots.defined()) account.rounding.add_(dots);
   }
-  // rounding = y·ρ + p·ρ^m
+  // rounding = y·ρ (+ p·ρ^m)
   account.rounding.add_(along(G, rho, n_));
   if (q.defined()) account.rounding.add_(at::matmul(q, rho));
 

@@ -131,20 +131,25 @@ Tensor sum_over_examples(const FactorList& g, int64_t numbers, at::TensorOptions
   return sum;
 }
 
-void accumulate(Tensor& dense, double beta, const FactorList& g, double alpha, const Coefficient& d) {
+Tensor accumulate(Tensor& dense, double beta, const FactorList& g, double alpha, const Coefficient& d, const Tensor& along) {
   const Tensor diagonal = d.is_diagonal() ? d.diagonal.reshape(-1) : Tensor();
   const double scale = d.is_diagonal() ? alpha : alpha * d.number;
-  bool first = true;
-  for (const Factor& f : g) {
-    const double keep = first ? beta : 1;
-    first = false;
+  if (g.empty()) {
+    if (beta != 1) dense.mul_(beta);
+    return along.defined() ? at::matmul(dense, along) : Tensor();
+  }
+  Tensor dots;
+  for (size_t k = 0; k < g.size(); ++k) {
+    const Factor& f = g[k];
+    const double keep = k == 0 ? beta : 1;
+    const Tensor asked = k + 1 == g.size() ? along : Tensor();
     if (f.kind == Kind::outer && groups(f) == 1 && f.terms() == 1) {
-      add_rank_one(dense, keep, f.left.reshape({f.examples(), outs(f)}), f.right.reshape({f.examples(), ins(f)}), scale, diagonal);
+      dots = add_rank_one(dense, keep, f.left.reshape({f.examples(), outs(f)}), f.right.reshape({f.examples(), ins(f)}), scale, diagonal, asked);
     } else {
-      add_scaled(dense, keep, written_out(f), scale, diagonal);
+      dots = add_scaled(dense, keep, written_out(f), scale, diagonal, asked);
     }
   }
-  if (first && beta != 1) dense.mul_(beta);
+  return dots;
 }
 
 }  // namespace pathkernel

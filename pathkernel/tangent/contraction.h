@@ -27,6 +27,7 @@ Tensor sum_over_examples(const FactorList& g, int64_t numbers, at::TensorOptions
 
 /// dense ← beta·dense + alpha·(d ∘ g), dense [n, W]; d a number or a diagonal [parameter's shape].
 /// One pass over `dense` where the gradients are rank one and the device is a CPU.
-void accumulate(Tensor& dense, double beta, const FactorList& g, double alpha, const Coefficient& d);
+/// @param along  v [W], or undefined   @return the new dense·v [n]; undefined where `along` is
+Tensor accumulate(Tensor& dense, double beta, const FactorList& g, double alpha, const Coefficient& d, const Tensor& along = {});
 
 }  // namespace pathkernel

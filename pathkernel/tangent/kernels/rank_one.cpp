@@ -7,10 +7,31 @@
 namespace pathkernel {
 namespace {
 
+/// One row; returns its product with `along` (0 without). Eight sums side by side, so that the loop is vectorised without reordering.
 template <class T>
-inline void row_rank_one(T* dense, T beta, const T* right, T factor, const T* diagonal, int64_t n) {
-  if (diagonal != nullptr) for (int64_t i = 0; i < n; ++i) dense[i] = beta * dense[i] + factor * diagonal[i] * right[i];
-  else for (int64_t i = 0; i < n; ++i) dense[i] = beta * dense[i] + factor * right[i];
+inline T row_rank_one(T* dense, T beta, const T* right, T factor, const T* diagonal, const T* along, int64_t n) {
+  if (along == nullptr) {
+    if (diagonal != nullptr) for (int64_t i = 0; i < n; ++i) dense[i] = beta * dense[i] + factor * diagonal[i] * right[i];
+    else for (int64_t i = 0; i < n; ++i) dense[i] = beta * dense[i] + factor * right[i];
+    return 0;
+  }
+  constexpr int64_t lanes = 32;
+  T sums[lanes] = {};
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    for (int64_t k = 0; k < lanes; ++k) {
+      const T value = beta * dense[i + k] + factor * (diagonal != nullptr ? diagonal[i + k] : T(1)) * right[i + k];
+      dense[i + k] = value;
+      sums[k] += value * along[i + k];
+    }
+  }
+  for (; i < n; ++i) {
+    dense[i] = beta * dense[i] + factor * (diagonal != nullptr ? diagonal[i] : T(1)) * right[i];
+    sums[0] += dense[i] * along[i];
+  }
+  T sum = 0;
+  for (const T part : sums) sum += part;
+  return sum;
 }
 template <class T>
 inline void row_products(T* out, const T* a, const T* b, int64_t K, int64_t R) {
@@ -18,18 +39,24 @@ inline void row_products(T* out, const T* a, const T* b, int64_t K, int64_t R) {
   for (int64_t k = 0; k < K; ++k) for (int64_t r = 0; r < R; ++r) out[r] += a[k * R + r] * b[k * R + r];
 }
 
-PATHKERNEL_VECTORISED void rank_one(float* d, float b, const float* r, float f, const float* g, int64_t n) { row_rank_one(d, b, r, f, g, n); }
-PATHKERNEL_VECTORISED void rank_one(double* d, double b, const double* r, double f, const double* g, int64_t n) { row_rank_one(d, b, r, f, g, n); }
+PATHKERNEL_VECTORISED float rank_one(float* d, float b, const float* r, float f, const float* g, const float* a, int64_t n) { return row_rank_one(d, b, r, f, g, a, n); }
+PATHKERNEL_VECTORISED double rank_one(double* d, double b, const double* r, double f, const double* g, const double* a, int64_t n) { return row_rank_one(d, b, r, f, g, a, n); }
 PATHKERNEL_VECTORISED void products(float* o, const float* a, const float* b, int64_t K, int64_t R) { row_products(o, a, b, K, R); }
 PATHKERNEL_VECTORISED void products(double* o, const double* a, const double* b, int64_t K, int64_t R) { row_products(o, a, b, K, R); }
 
 template <class T>
-void rank_one_all(Tensor& dense, double beta, const Tensor& left, const Tensor& right, double scale, const Tensor& diagonal) {
+void rank_one_all(Tensor& dense, double beta, const Tensor& left, const Tensor& right, double scale, const Tensor& diagonal, const Tensor& along, Tensor& dots) {
   const int64_t n = left.size(0), out = left.size(1), in = right.size(1);
   T* d = dense.mutable_data_ptr<T>();
+  T* sums = dots.defined() ? dots.mutable_data_ptr<T>() : nullptr;
   const T *l = left.const_data_ptr<T>(), *r = right.const_data_ptr<T>(), *g = diagonal.defined() ? diagonal.const_data_ptr<T>() : nullptr;
+  const T* v = along.defined() ? along.const_data_ptr<T>() : nullptr;
   at::parallel_for(0, n * out, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, in)), [&](int64_t begin, int64_t end) {
-    for (int64_t k = begin; k < end; ++k) rank_one(d + k * in, T(beta), r + (k / out) * in, T(scale) * l[k], g == nullptr ? nullptr : g + (k % out) * in, in);
+    for (int64_t k = begin; k < end; ++k) {
+      const int64_t row = (k % out) * in;
+      const T dot = rank_one(d + k * in, T(beta), r + (k / out) * in, T(scale) * l[k], g == nullptr ? nullptr : g + row, v == nullptr ? nullptr : v + row, in);
+      if (sums != nullptr) sums[k] = dot;
+    }
   });
 }
 
@@ -45,30 +72,25 @@ void products_all(Tensor& result, const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-void add_rank_one(Tensor& dense, double beta, const Tensor& left, const Tensor& right, double scale, const Tensor& diagonal) {
+Tensor add_rank_one(Tensor& dense, double beta, const Tensor& left, const Tensor& right, double scale, const Tensor& diagonal, const Tensor& along) {
   const int64_t n = left.size(0), out = left.size(1), in = right.size(1);
   if (plain_loops(dense)) {
-    const Tensor l = left.contiguous(), r = right.contiguous(), g = diagonal.defined() ? diagonal.contiguous() : diagonal;
-    if (dense.scalar_type() == at::kFloat) rank_one_all<float>(dense, beta, l, r, scale, g);
-    else rank_one_all<double>(dense, beta, l, r, scale, g);
-    return;
+    const Tensor l = left.contiguous(), r = right.contiguous(), g = diagonal.defined() ? diagonal.contiguous() : diagonal, v = along.defined() ? along.contiguous() : along;
+    Tensor dots = along.defined() ? at::empty({n, out}, dense.options()) : Tensor();
+    if (dense.scalar_type() == at::kFloat) rank_one_all<float>(dense, beta, l, r, scale, g, v, dots);
+    else rank_one_all<double>(dense, beta, l, r, scale, g, v, dots);
+    return dots.defined() ? dots.sum(1) : Tensor();
   }
   Tensor product = left.unsqueeze(2) * right.unsqueeze(1);
   if (diagonal.defined()) product.mul_(diagonal.view({1, out, in}));
   dense.mul_(beta).add_(product.view({n, out * in}), scale);
+  return along.defined() ? dense.matmul(along) : Tensor();
 }
 
-void add_scaled(Tensor& dense, double beta, const Tensor& values, double scale, const Tensor& diagonal) {
-  if (plain_loops(dense)) {
-    const int64_t n = values.size(0);
-    const Tensor ones = at::empty({n, 1}, values.options()).fill_(1);
-    // values as the "right" side of a product with one row each
-    add_rank_one(dense, beta, ones, values, scale, diagonal);
-    return;
-  }
-  if (beta != 1) dense.mul_(beta);
-  if (diagonal.defined()) dense.addcmul_(values, diagonal.unsqueeze(0), scale);
-  else dense.add_(values, scale);
+Tensor add_scaled(Tensor& dense, double beta, const Tensor& values, double scale, const Tensor& diagonal, const Tensor& along) {
+  // `values` as the right side of a product with one row each
+  const Tensor ones = at::empty({values.size(0), 1}, values.options()).fill_(1);
+  return add_rank_one(dense, beta, ones, values, scale, diagonal, along);
 }
 
 Tensor sum_of_products(const Tensor& a, const Tensor& b) {

@@ -7,11 +7,14 @@ namespace pathkernel {
 /// The memory-bound inner loops of the sweep, each one pass over [n, W] on a CPU (plain ATen operations on other devices).
 /// float32 and float64.
 
-/// dense[q, o, i] ← beta·dense + scale·d[o, i]·left[q, o]·right[q, i].  @param diagonal  d [out·in], or undefined for 1
-void add_rank_one(Tensor& dense, double beta, const Tensor& left, const Tensor& right, double scale, const Tensor& diagonal);
+/// dense[q, o, i] ← beta·dense + scale·d[o, i]·left[q, o]·right[q, i].
+/// @param diagonal  d [out·in], or undefined for 1
+/// @param along     v [out·in], or undefined
+/// @return the new dense·v [n], from the same pass; undefined where `along` is
+Tensor add_rank_one(Tensor& dense, double beta, const Tensor& left, const Tensor& right, double scale, const Tensor& diagonal, const Tensor& along = {});
 
-/// dense[q, w] ← beta·dense + scale·d[w]·values[q, w]
-void add_scaled(Tensor& dense, double beta, const Tensor& values, double scale, const Tensor& diagonal);
+/// dense[q, w] ← beta·dense + scale·d[w]·values[q, w]; the rest as above.
+Tensor add_scaled(Tensor& dense, double beta, const Tensor& values, double scale, const Tensor& diagonal, const Tensor& along = {});
 
 /// out[q, r] = Σ_o a[q, o, r]·b[o, r].  @param a [m, K, R]   @param b [K, R]   @return [m, R]
 Tensor sum_of_products(const Tensor& a, const Tensor& b);
