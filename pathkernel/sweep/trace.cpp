@@ -204,7 +204,7 @@ PathSegment Tracer::segment(int64_t begin, int64_t end) {
     I.replay.restore(end);
     out.end_weights = copies(values(I.model.parameters()));
     out.end_buffers = copies(values(I.model.buffers()));
-    const Tensors recorded = optimizer.memory();
+    const Tensors recorded = I.replay.optimizer().memory();  // restore() made another optimizer
     for (size_t l = 0; l < replayed.size(); ++l) out.end_memory_jump.push_back((flat64(recorded[l]) - flat64(replayed[l])).to(I.options.precision));
   }
   const Timed timed(I.options.timings, "linear form and checks");
