@@ -117,13 +117,18 @@ class ChunkSweep {
   QueryPath path_;
 };
 
-Final final_state(const Recording& recording, Tracer& tracer, const SweepOptions& options) {
+Final final_state(const Recording& recording, Tracer& tracer, const SweepOptions& options, at::Device device) {
   // The last checkpoint at or before the end, replayed to the end where the run was interrupted after it.
   const std::vector<int64_t> starts = recording.checkpoint_steps();
   const int64_t T = recording.steps();
   if (!starts.empty() && starts.back() == T) {
     const Checkpoint end = recording.checkpoint(T);
-    return {in(options.precision, values(end.parameters)), in(options.precision, values(end.buffers))};
+    const auto there = [&](const NamedTensors& named) {
+      Tensors out = in(options.precision, values(named));
+      for (Tensor& t : out) t = t.to(device);
+      return out;
+    };
+    return {there(end.parameters), there(end.buffers)};
   }
   const PathSegment last = tracer.segment(starts.back(), T);
   return {in(options.precision, last.end_weights), in(options.precision, last.end_buffers)};
@@ -173,10 +178,13 @@ Ledger sweep(const Recording& recording, Model& model, const Dataset& data, cons
     throw InvalidInput("explain: a run trained in float64 is evaluated in float64; use --precision double");
   }
   Tracer tracer(recording, model, data, {options.precision, options.path_kernel, options.check, options.timings, options.strict});
-  const Final final = final_state(recording, tracer, options);
-  const Tensors inputs = in(options.precision, queries.inputs);
-  const auto measurement_name = options.measure;
-  auto measurement = make_measurement(measurement_name, tracer.objective(), data.class_names);
+  const NamedTensors parameters = model.parameters();
+  if (parameters.empty()) throw InvalidInput("explain: the model has no parameters");
+  const at::Device device = parameters.front().tensor.device();
+  const Final final = final_state(recording, tracer, options, device);
+  Tensors inputs;
+  for (const Tensor& t : in(options.precision, queries.inputs)) inputs.push_back(t.to(device));
+  auto measurement = make_measurement(options.measure, tracer.objective(), data.class_names);
 
   // The final network fixes what is asked (the predicted class) and how much room a query needs.
   const auto final_outputs = [&](const Tensors& some) {
@@ -185,18 +193,18 @@ Ledger sweep(const Recording& recording, Model& model, const Dataset& data, cons
     const at::AutoGradMode off(false);
     return model.forward(some, Mode::eval);
   };
-  const Tensor targets = queries.targets.defined() && at::isFloatingType(queries.targets.scalar_type()) ? queries.targets.to(options.precision) : queries.targets;
+  const Tensor targets = queries.targets.defined() ? in(options.precision, {queries.targets}).front().to(device) : Tensor();
   measurement->prepare(final_outputs(inputs), targets);
   const int64_t K = measurement->per_input(), Q = n * K;
 
   Ledger ledger;
-  Books books(ledger, recording, model.parameters(), data, Q, options.path_kernel);
+  Books books(ledger, recording, parameters, data, Q, options.path_kernel);
   ledger.settings.recording = recording.folder();
   ledger.settings.rule = options.rule.name();
   ledger.settings.panels = options.rule.panels;
   ledger.settings.convention = options.convention == Convention::propagate ? "propagate" : "ledger";
   ledger.settings.precision = options.precision == at::kDouble ? "double" : "float";
-  ledger.settings.measure = measurement_name;
+  ledger.settings.measure = options.measure;
   ledger.settings.last_step = T;
   if (const Tensor flat = inputs.front().flatten(1); flat.size(1) <= 16) ledger.query_inputs = flat.to(at::kCPU, at::kDouble).repeat_interleave(K, 0);
 

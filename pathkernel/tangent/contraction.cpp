@@ -96,7 +96,9 @@ Tensor inner(const FactorList& g, const FactorList& h, int64_t n, int64_t m, Way
       sum = sum.defined() ? sum + part : part;
     }
   }
-  return sum.defined() ? sum : at::zeros({n, m});
+  if (sum.defined()) return sum;
+  const FactorList& some = g.empty() ? h : g;  // for the device and dtype
+  return at::zeros({n, m}, some.empty() ? at::TensorOptions() : some.front().left.options());
 }
 
 Tensor contract(const FactorList& g, const Tensor& lambda, int64_t n, Way way) {
