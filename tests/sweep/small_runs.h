@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/rand.h>
@@ -13,7 +14,10 @@
 #include <pathkernel/sweep/sweep.h>
 
 #include <cmath>
+#include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "scratch.h"
@@ -69,6 +73,70 @@ inline Queries first_inputs(const Dataset& data, int64_t count) {
   q.targets = data.targets.narrow(0, 0, count);
   q.info.resize(size_t(count));
   return q;
+}
+
+using MakeModel = std::function<std::unique_ptr<Model>()>;
+
+inline MakeModel network(const std::string& name, const std::string& activation, at::ScalarType dtype = at::kDouble) {
+  return [=] { return make_model(name, activation, 3, dtype); };
+}
+
+/// A run recorded into a folder of its own, with what it takes to sweep it.
+class RecordedRun {
+ public:
+  RecordedRun(MakeModel make, Dataset data, const Manifest& manifest, const std::vector<Tensor>& batches) : make_(std::move(make)), data_(std::move(data)) {
+    at::set_num_threads(1);  // so little work is done before a second thread wakes up
+    const auto model = make_();
+    record_run(path(), manifest, *model, data_, batches);
+  }
+
+  ~RecordedRun() { at::set_num_threads(threads_); }
+  RecordedRun(const RecordedRun&) = delete;
+  RecordedRun& operator=(const RecordedRun&) = delete;
+
+  std::string path() const { return folder_.path("run"); }
+  Recording open() const { return Recording::open(path()); }
+  const Dataset& data() const { return data_; }
+  std::unique_ptr<Model> model() const { return make_(); }
+  Ledger explain(const Queries& queries, const SweepOptions& options, const Progress& progress = {}) const {
+    const auto model = make_();
+    return sweep(open(), *model, data_, queries, options, progress);
+  }
+
+ private:
+  const int threads_ = at::get_num_threads();
+  Scratch folder_;
+  MakeModel make_;
+  Dataset data_;
+};
+
+inline SweepOptions in_double(const std::string& measure, const std::string& rule = "secant", int64_t panels = 1) {
+  SweepOptions options;
+  options.precision = at::kDouble;
+  options.measure = measure;
+  options.rule = GradientRule::parse(rule, panels);
+  return options;
+}
+
+/// Named optimizers for tests over all of them; learning rates that move a small net.
+struct NamedOptimizer {
+  std::string name;
+  OptimizerSettings settings;
+};
+inline std::vector<NamedOptimizer> all_optimizers() {
+  return {
+      {"sgd", {.lr = 0.3}},
+      {"sgd_decay", {.lr = 0.2, .weight_decay = 0.1}},
+      {"heavy_ball", {.lr = 0.2, .momentum = 0.9, .dampening = 0.3}},
+      {"heavy_ball_decay", {.lr = 0.2, .momentum = 0.8, .dampening = 0.2, .weight_decay = 0.05}},
+      {"nesterov", {.lr = 0.1, .momentum = 0.9, .nesterov = true}},
+      {"nesterov_decay", {.lr = 0.2, .momentum = 0.8, .nesterov = true, .weight_decay = 0.05}},
+      {"adam", {.name = "adam", .lr = 0.02}},
+      {"adam_decay", {.name = "adam", .lr = 0.02, .weight_decay = 0.1}},
+      {"adamw", {.name = "adamw", .lr = 0.03, .weight_decay = 0.2}},
+      {"adamw_cosine", {.name = "adamw", .lr = 0.03, .weight_decay = 0.2, .schedule = "cosine"}},
+      {"nesterov_decay_cosine", {.lr = 0.3, .momentum = 0.8, .nesterov = true, .weight_decay = 0.05, .schedule = "cosine"}},
+  };
 }
 
 }  // namespace pathkernel::testing

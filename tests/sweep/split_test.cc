@@ -1,0 +1,218 @@
+// Invariant 2: the recursion's shares equal a brute-force split of every state, forwards, one piece per draw (theory 2.3).
+// What is split comes from the checkpoints and theory 2.1's table; gradients from autograd on one example alone: no tape.
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/diag_embed.h>
+#include <ATen/ops/linalg_eigh.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+#include <gtest/gtest.h>
+#include <pathkernel/data/batch_order.h>
+#include <pathkernel/tangent/contraction.h>
+#include <pathkernel/train/objective.h>
+
+#include "sweep/small_runs.h"
+
+namespace pathkernel {
+namespace {
+
+constexpr int64_t N = 18, B = 7, epochs = 4, inputs = 5, classes = 3;
+constexpr int64_t twice_step = 4, twice_rows[2] = {1, 5};  // the batch in which one example stands twice
+
+Tensor flat(const Tensors& tensors) {
+  std::vector<Tensor> parts;
+  for (const Tensor& t : tensors) parts.push_back(t.detach().reshape(-1).to(at::kDouble));
+  return at::cat(parts);
+}
+
+/// What autograd left at the parameters, [P]; cleared.
+Tensor take_gradients(Model& model) {
+  std::vector<Tensor> parts;
+  for (const NamedTensor& p : model.parameters()) {
+    parts.push_back(p.tensor.grad().defined() ? p.tensor.grad().reshape(-1).clone() : at::zeros({p.tensor.numel()}, at::kDouble));
+    p.tensor.mutable_grad() = Tensor();
+  }
+  return at::cat(parts);
+}
+
+/// Gauss–Legendre on [0, 1] from the eigenvalues of Legendre's Jacobi matrix (Golub and Welsch).
+std::pair<Tensor, Tensor> gauss(int64_t n) {
+  const Tensor k = at::arange(1, n, at::kDouble), off = k / (k * k * 4 - 1).sqrt();
+  const Tensor jacobi = at::diag_embed(off, 1) + at::diag_embed(off, -1);
+  const auto [nodes, vectors] = at::linalg_eigh(jacobi);
+  return {(nodes + 1) / 2, vectors.select(0, 0).square()};
+}
+
+/// ∫ ∂f_q/∂w along the segment by autograd, [Q, P] (logit 1 of each query).
+Tensor line_integral(Model& model, const Tensors& w0, const Tensors& w1, const Tensor& queries) {
+  const auto [nodes, weights] = gauss(16);
+  std::vector<Tensor> rows;
+  for (int64_t q = 0; q < queries.size(0); ++q) {
+    Tensor sum;
+    for (int64_t j = 0; j < nodes.size(0); ++j) {
+      Tensors at;
+      for (size_t l = 0; l < w0.size(); ++l) at.push_back(w0[l] + (w1[l] - w0[l]) * nodes[j]);
+      model.bind_parameters(at);
+      model.forward({queries.narrow(0, q, 1)}, Mode::eval)[0][0][1].backward();
+      const Tensor part = take_gradients(model) * weights[j];
+      sum = sum.defined() ? sum + part : part;
+    }
+    rows.push_back(sum);
+  }
+  return at::stack(rows);
+}
+
+Tensor secant(Model& model, const Tensors& w0, const Tensors& w1, const Tensor& queries) {
+  const auto measurement = make_measurement("logit:1", *make_objective("cross-entropy"), {"0", "1", "2"});
+  model.bind_parameters(w1);
+  measurement->prepare(model.forward({queries}, Mode::eval), {});
+  const QueryPath path(model, {queries}, *measurement);
+  const auto begin = path.at(w0, {}), end = path.at(w1, {});
+  const auto G = segment_gradient({}, path, {w0, {}, *begin}, {w1, {}, *end});
+  std::vector<Tensor> parts;
+  for (size_t l = 0; l < w0.size(); ++l) parts.push_back(materialise(G[0].parameters[l], queries.size(0), w0[l].numel(), w0[l].options()));
+  return at::cat(parts, 1);
+}
+
+/// Theory 2.1's table, with the state as the checkpoint after the step has it.
+struct Coefficients {
+  double mu = 0;
+  Tensor N, D, E;  // [P]
+  double omega_c = 0, omega_d = 0;
+};
+
+Coefficients coefficients(const OptimizerSettings& o, double lr, int64_t s, const Checkpoint& after, int64_t P) {
+  const Tensor one = at::zeros({P}, at::kDouble) + 1, zero = one * 0;
+  if (o.name == "sgd") {
+    const double tau = s > 0 ? o.dampening : 0;
+    if (o.momentum == 0) return {0, zero, zero, one * lr, o.weight_decay, 0};
+    if (o.nesterov) return {o.momentum, one * (1 - tau), one * (lr * o.momentum), one * lr, o.weight_decay, 0};
+    return {o.momentum, one * (1 - tau), one * lr, zero, o.weight_decay, 0};
+  }
+  Tensors squares;
+  for (const NamedTensor& t : after.optimizer)
+    if (t.name.rfind("exp_avg_sq/", 0) == 0) squares.push_back(t.tensor);
+  const double bc1 = 1 - std::pow(o.beta1, s + 1), bc2 = 1 - std::pow(o.beta2, s + 1);
+  const Tensor D = (lr / bc1) / (flat(squares).sqrt() / std::sqrt(bc2) + o.eps);
+  return {o.beta1, one * (1 - o.beta1), D, zero, o.name == "adam" ? o.weight_decay : 0, o.name == "adamw" ? o.weight_decay : 0};
+}
+
+/// Everything of a run that does not depend on the convention.
+struct Path {
+  std::vector<Tensor> weights;         // [T+1] of [P]
+  std::vector<Tensor> G_secant, G_line;  // [T] of [Q, P]
+  std::vector<Tensor> gradients;       // [T] of [B, P], b_i g_i
+  std::vector<Tensor> indices;
+  std::vector<Coefficients> form;
+  std::vector<double> lr;
+};
+
+Path walk(const testing::RecordedRun& run, const OptimizerSettings& optimizer, const Tensor& queries) {
+  const Recording recording = run.open();
+  const auto model = run.model();
+  const auto objective = make_objective("cross-entropy");
+  Path path;
+  Checkpoint now = recording.checkpoint(0);
+  path.weights.push_back(flat(values(now.parameters)));
+  for (int64_t s = 0; s < recording.steps(); ++s) {
+    const Checkpoint next = recording.checkpoint(s + 1);
+    const StepRecord step = recording.step(s);
+    const Tensors w0 = values(now.parameters), w1 = values(next.parameters);
+    std::vector<Tensor> rows;
+    for (int64_t j = 0; j < step.indices.size(0); ++j) {
+      model->bind_parameters(w0);
+      const Tensor one = step.indices.narrow(0, j, 1);
+      const Tensors outputs = model->forward({run.data().inputs.index_select(0, one)}, Mode::train);
+      objective->losses(outputs, run.data().targets.index_select(0, one))[0].backward();
+      rows.push_back(take_gradients(*model) / double(step.indices.size(0)));
+    }
+    path.gradients.push_back(at::stack(rows));
+    path.indices.push_back(step.indices);
+    path.weights.push_back(flat(w1));
+    path.form.push_back(coefficients(optimizer, step.lr, s, next, path.weights[0].size(0)));
+    path.lr.push_back(step.lr);
+    path.G_secant.push_back(secant(*model, w0, w1, queries));
+    path.G_line.push_back(line_integral(*model, w0, w1, queries));
+    now = next;
+  }
+  return path;
+}
+
+/// The split of every state: one piece per draw, one more for decay and the initial weights. [D+1, Q]
+Tensor forward_split(const Path& path, const std::vector<Tensor>& G, Convention convention) {
+  int64_t D = 0;
+  for (const Tensor& t : path.indices) D += t.size(0);
+  const int64_t P = path.weights[0].size(0);
+  Tensor memory = at::zeros({D + 1, P}, at::kDouble), weights = at::zeros({D + 1, P}, at::kDouble);
+  weights[D].copy_(path.weights[0]);
+  Tensor split = at::zeros({D + 1, G[0].size(0)}, at::kDouble);
+  int64_t first = 0;
+  for (size_t s = 0; s < G.size(); ++s) {
+    const Coefficients& f = path.form[s];
+    Tensor u = at::zeros({D + 1, P}, at::kDouble), decay = at::zeros({D + 1, P}, at::kDouble);
+    const int64_t count = path.indices[s].size(0);
+    u.narrow(0, first, count).copy_(path.gradients[s]);
+    first += count;
+    if (convention == Convention::propagate) {
+      u.add_(weights, f.omega_c);
+      decay.sub_(weights, path.lr[s] * f.omega_d);
+    } else {
+      u[D].add_(path.weights[s], f.omega_c);
+      decay[D].sub_(path.weights[s], path.lr[s] * f.omega_d);
+    }
+    memory = memory * f.mu + f.N * u;
+    const Tensor delta = decay - f.D * memory - f.E * u;
+    EXPECT_LE((delta.sum(0) - (path.weights[s + 1] - path.weights[s])).abs().max().item<double>(), 1e-13) << "the pieces do not sum to the stored update at step " << s;
+    weights = weights + delta;
+    split.add_(at::matmul(delta, G[s].t()));
+  }
+  return split;
+}
+
+class Split : public ::testing::TestWithParam<testing::NamedOptimizer> {};
+std::string case_name(const ::testing::TestParamInfo<testing::NamedOptimizer>& info) { return info.param.name; }
+
+TEST_P(Split, EqualsTheForwardSplitOfEveryState) {
+  std::vector<Tensor> batches = shuffled_batches(N, B, epochs, 3);
+  ASSERT_EQ(batches[2].size(0), N - 2 * B);  // the last batch of an epoch is short
+  batches[twice_step][twice_rows[1]] = batches[twice_step][twice_rows[0]].clone();
+  Manifest manifest = testing::manifest(GetParam().settings, "cross-entropy", B);
+  manifest.checkpoint_every = 1;
+  const testing::RecordedRun run(testing::network("mlp:5-8-8-3", "tanh"), testing::random_classes(N, {inputs}, classes, 1), manifest, batches);
+  const Dataset asked = testing::random_classes(3, {inputs}, classes, 2);
+  const Path path = walk(run, GetParam().settings, asked.inputs);
+
+  for (const std::string rule : {"secant", "gauss:16"}) {
+    for (const Convention convention : {Convention::propagate, Convention::ledger}) {
+      SCOPED_TRACE(rule + (convention == Convention::propagate ? " propagate" : " ledger"));
+      const Tensor split = forward_split(path, rule == "secant" ? path.G_secant : path.G_line, convention);
+      const int64_t D = split.size(0) - 1;
+      const Tensor pieces = split.narrow(0, 0, D), drawn = at::cat(path.indices);
+      const Tensor shares = at::zeros({N, split.size(1)}, at::kDouble).index_add_(0, drawn, pieces);
+
+      SweepOptions options = testing::in_double("logit:1", rule);
+      options.convention = convention;
+      options.sampled_steps = 0;
+      const Ledger ledger = run.explain(testing::first_inputs(asked, 3), options);
+      EXPECT_GT(shares.abs().max().item<double>(), 1e-2);
+      EXPECT_LE((ledger.contributions - shares).abs().max().item<double>(), 1e-12);
+      EXPECT_LE((ledger.decay - split[D]).abs().max().item<double>(), 1e-12);
+
+      ASSERT_EQ(ledger.draws.size(0), D);
+      EXPECT_TRUE(ledger.draw_example.equal(drawn));
+      EXPECT_LE((ledger.draws - pieces).abs().max().item<double>(), 1e-6 * pieces.abs().max().item<double>());  // stored in float32
+      const int64_t first = ledger.draw_step.lt(twice_step).sum().item<int64_t>();
+      const Tensor one = ledger.draws[first + twice_rows[0]], other = ledger.draws[first + twice_rows[1]];
+      EXPECT_EQ(ledger.draw_example[first + twice_rows[0]].item<int64_t>(), ledger.draw_example[first + twice_rows[1]].item<int64_t>());
+      EXPECT_EQ(ledger.draw_step[first + twice_rows[1]].item<int64_t>(), twice_step);
+      EXPECT_LE((one - other).abs().max().item<double>(), 1e-6 * one.abs().max().item<double>());
+      EXPECT_GT(one.abs().min().item<double>(), 0);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Optimizers, Split, ::testing::ValuesIn(testing::all_optimizers()), case_name);
+
+}  // namespace
+}  // namespace pathkernel
