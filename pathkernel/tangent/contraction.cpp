@@ -25,7 +25,7 @@ Tensor written_out(const Factor& f) {
     case Kind::outer: {
       const int64_t G = groups(f), T = f.terms();
       const Tensor left = f.left.reshape({n * G, outs(f), T}), right = f.right.reshape({n * G, ins(f), T});
-      if (T == 1) return (left * right.transpose(1, 2)).view({n, f.numbers});
+      if (T == 1) return (left * right.transpose(1, 2)).reshape({n, f.numbers});  // strided sides leave a strided product
       return at::bmm(left, right.transpose(1, 2)).view({n, f.numbers});
     }
     case Kind::rows: {
@@ -96,7 +96,8 @@ Tensor inner(const FactorList& g, const FactorList& h, int64_t n, int64_t m, Way
       sum = sum.defined() ? sum + part : part;
     }
   }
-  if (sum.defined()) return sum;
+  // A matrix product sums the two halves of a Gram matrix in different orders; a + b is b + a to the last bit.
+  if (sum.defined()) return &g == &h ? (sum + sum.t()) * 0.5 : sum;
   const FactorList& some = g.empty() ? h : g;  // for the device and dtype
   return at::zeros({n, m}, some.empty() ? at::TensorOptions() : some.front().left.options());
 }

@@ -13,7 +13,8 @@ enum class Way {
   materialised,  ///< M: gradients written out, then a matrix product
 };
 
-/// Gram block ⟨g_i, h_q⟩ [n, m] between two sets of per-example gradients of one parameter of W numbers.
+/// Gram block ⟨g_i, h_q⟩ [n, m] between two sets of per-example gradients of one parameter of W numbers. Of one list with itself,
+/// inner(g, g, n, n), it is symmetric to the last bit.
 Tensor inner(const FactorList& g, const FactorList& h, int64_t n, int64_t m, Way way = Way::automatic);
 
 /// ⟨g_i, Λ_q⟩ [n, m] with dense Λ [m, W].
