@@ -149,6 +149,27 @@ int64_t inputs_per_chunk(const SweepOptions& options, const Tensors& weights, co
   return std::max<int64_t>(1, left / per_input);
 }
 
+/// Refused here, where the reason is known, rather than carried into numbers that mean nothing.
+void check_queries(const Queries& queries, const Dataset& data) {
+  for (const Tensor& inputs : queries.inputs) {
+    if (at::isFloatingType(inputs.scalar_type()) && !inputs.isfinite().all().item<bool>()) throw InvalidInput("explain: the queries' inputs hold NaN or infinite numbers");
+  }
+  const Tensor& labels = queries.targets;
+  if (!labels.defined() || at::isFloatingType(labels.scalar_type()) || !data.is_classification()) return;
+  const int64_t least = labels.min().item<int64_t>(), most = labels.max().item<int64_t>(), classes = int64_t(data.class_names.size());
+  if (least < 0 || most >= classes) {
+    throw InvalidInput(fmt::format("explain: the queries' labels go from {} to {}, but the training data have {} classes (0 to {})", least, most, classes, classes - 1));
+  }
+}
+
+/// Domingos' K(x, x_i) is a number only where the network gives one (theory 1).
+void check_path_kernel(Model& model, const Dataset& data) {
+  const at::AutoGradMode off(false);
+  const Tensor one = data.inputs.narrow(0, 0, 1).to(model.parameters().front().tensor.options());
+  const int64_t outputs = model.forward({one}, Mode::eval).front().flatten(1).size(1);
+  if (outputs != 1) throw InvalidInput(fmt::format("explain: the path kernel K(x, x_i) needs a network with one output, and this one gives {}; leave out --path-kernel", outputs));
+}
+
 Certificate certify(const Ledger& ledger, const Uncertainty& uncertainty, const CorrectionShares& shares, const Tracer& tracer, int64_t sampled) {
   Certificate c;
   const auto share = [](const Tensor& part, const Tensor& of) { return at::where(of > 0, part.abs() / at::where(of > 0, of, 1), 0); };
@@ -177,9 +198,11 @@ Ledger sweep(const Recording& recording, Model& model, const Dataset& data, cons
   if (!recording.manifest().dtype.empty() && recording.manifest().dtype == "double" && options.precision == at::kFloat) {
     throw InvalidInput("explain: a run trained in float64 is evaluated in float64; use --precision double");
   }
+  check_queries(queries, data);
   Tracer tracer(recording, model, data, {options.precision, options.path_kernel, options.check, options.timings, options.strict});
   const NamedTensors parameters = model.parameters();
   if (parameters.empty()) throw InvalidInput("explain: the model has no parameters");
+  if (options.path_kernel) check_path_kernel(model, data);
   const at::Device device = parameters.front().tensor.device();
   const Final final = final_state(recording, tracer, options, device);
   Tensors inputs;
