@@ -1,6 +1,6 @@
 // Invariants 6 and 7: every way to take a product of per-example gradients gives the same numbers, and a Gram matrix is symmetric.
 
-#include <ATen/ops/cat.h>
+#include <ATen/Parallel.h>
 #include <ATen/ops/linalg_eigvalsh.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/randint.h>
@@ -75,7 +75,14 @@ const std::vector<std::pair<const char*, Way>> ways = {{"automatic", Way::automa
 
 class Contraction : public ::testing::TestWithParam<at::ScalarType> {
  protected:
-  void SetUp() override { at::manual_seed(8); }
+  void SetUp() override {
+    at::manual_seed(8);
+    at::set_num_threads(1);  // so little work is done before a second thread wakes up
+  }
+  void TearDown() override { at::set_num_threads(threads_); }
+
+ private:
+  const int threads_ = at::get_num_threads();
 };
 
 TEST_P(Contraction, WrittenOutAsDefined) {
