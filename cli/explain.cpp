@@ -19,7 +19,7 @@ namespace {
 
 struct Options {
   std::string folder, data, queries = "test:0-15", measure = "log-odds", rule = "secant", convention = "propagate", precision, memory = "4GiB", out;
-  int64_t panels = 1, sampled_steps = 12, threads = 0;
+  int64_t panels = 1, sampled_steps = 32, threads = 0;
   double tolerance = 0;
   bool path_kernel = false, strict = false, json = false;
 };

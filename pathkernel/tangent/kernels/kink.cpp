@@ -10,7 +10,7 @@ namespace pathkernel {
 namespace {
 
 template <class T>
-inline void kinks(T* out, const T* v, const T* x0, const T* x1, T above, T below, int64_t n) {
+PATHKERNEL_INLINE void kinks(T* out, const T* v, const T* x0, const T* x1, T above, T below, int64_t n) {
   for (int64_t k = 0; k < n; ++k) {
     const T a = x0[k], b = x1[k];
     const T high = b > 0 ? b : T(0), low = a > 0 ? a : T(0);

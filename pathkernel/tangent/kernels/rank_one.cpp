@@ -9,7 +9,7 @@ namespace {
 
 /// One row; returns its product with `along` (0 without). Eight sums side by side, so that the loop is vectorised without reordering.
 template <class T>
-inline T row_rank_one(T* dense, T beta, const T* right, T factor, const T* diagonal, const T* along, int64_t n) {
+PATHKERNEL_INLINE T row_rank_one(T* dense, T beta, const T* right, T factor, const T* diagonal, const T* along, int64_t n) {
   if (along == nullptr) {
     if (diagonal != nullptr) for (int64_t i = 0; i < n; ++i) dense[i] = beta * dense[i] + factor * diagonal[i] * right[i];
     else for (int64_t i = 0; i < n; ++i) dense[i] = beta * dense[i] + factor * right[i];
@@ -34,7 +34,7 @@ inline T row_rank_one(T* dense, T beta, const T* right, T factor, const T* diago
   return sum;
 }
 template <class T>
-inline void row_products(T* out, const T* a, const T* b, int64_t K, int64_t R) {
+PATHKERNEL_INLINE void row_products(T* out, const T* a, const T* b, int64_t K, int64_t R) {
   for (int64_t r = 0; r < R; ++r) out[r] = 0;
   for (int64_t k = 0; k < K; ++k) for (int64_t r = 0; r < R; ++r) out[r] += a[k * R + r] * b[k * R + r];
 }
