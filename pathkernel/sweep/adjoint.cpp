@@ -48,20 +48,27 @@ void Adjoint::step_parameter(const StepTrace& trace, size_t l, const FactorList&
   const bool remembers = f.has_memory() || p_[l].defined();
   Tensor& q = q_[l];
 
-  // p ← p − D∘(G + q);  rounding takes p·ρ^m from the same pass
-  if (remembers) {
-    Tensor& p = dense(p_, l, W);
-    Tensor dots = accumulate(p, carried_[l], G, -1, f.D, q.defined() ? Tensor() : rho_m);
-    carried_[l] = 1;
-    if (q.defined()) dots = add_scaled(p, 1, q, f.D.is_diagonal() ? -1 : -f.D.number, f.D.is_diagonal() ? f.D.diagonal : Tensor(), rho_m);
-    if (dots.defined()) account.rounding.add_(dots);
+  const bool diagonal = f.N.is_diagonal() || f.E.is_diagonal();
+  // Heavy ball and Adam with decay: λ = N p alone, and z needs no y written out, so that p and q take their step together.
+  const bool together = f.has_memory() && f.has_decay() && convention_ == Convention::propagate && f.E.is_zero() && !diagonal;
+  if (together) {
+    const double of_y = -f.eta_omega_d;
+    const DecayPass pass{carried_[l], f.D.number, f.D.diagonal, 1 + of_y, of_y, f.omega_c * f.N.number, rho_m, rho};
+    account.rounding.add_(accumulate_with_decay(dense(p_, l, W), dense(q_, l, W), G, pass));
+  } else {
+    // p ← p − D∘(G + q);  rounding takes p·ρ^m from the same pass
+    if (remembers) {
+      Tensor& p = dense(p_, l, W);
+      Tensor dots = accumulate(p, carried_[l], G, -1, f.D, q.defined() ? Tensor() : rho_m);
+      if (q.defined()) dots = add_scaled(p, 1, q, f.D.is_diagonal() ? -1 : -f.D.number, f.D.is_diagonal() ? f.D.diagonal : Tensor(), rho_m);
+      if (dots.defined()) account.rounding.add_(dots);
+    }
+    if (q.defined()) account.rounding.add_(at::matmul(q, rho));
   }
-  // rounding = y·ρ (+ p·ρ^m)
+  // rounding = y·ρ + p·ρ^m
   account.rounding.add_(along(G, rho, n_));
-  if (q.defined()) account.rounding.add_(at::matmul(q, rho));
 
   Tensor lambda;      // dense only where a diagonal stands in N or E, or decay needs it
-  const bool diagonal = f.N.is_diagonal() || f.E.is_diagonal();
   const auto product = [&](const FactorList& rows) {  // ⟨λ, row⟩ [B, n]
     if (diagonal) return contract(rows, lambda, B);
     Tensor sum;
@@ -84,7 +91,7 @@ void Adjoint::step_parameter(const StepTrace& trace, size_t l, const FactorList&
   if (J != nullptr && !J->empty()) account.kernel[l] = product(*J);
 
   // z = ω^c λ − η ω^d y:  B: q ← q + z,  A: decay += z·w
-  if (f.has_decay()) {
+  if (f.has_decay() && !together) {
     const double of_y = -(f.omega_c * (diagonal ? 0 : f.E.number)) - f.eta_omega_d;  // z = ω^c N p + of_y·y, or ω^c λ + of_y·y
     if (convention_ == Convention::ledger) {
       const Tensor w = trace.weights[l].detach().to(options_.dtype()).reshape(-1);

@@ -4,8 +4,8 @@
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
-#include <pathkernel/tangent/kernels/rank_one.h>
 
 namespace pathkernel {
 namespace {
@@ -153,6 +153,15 @@ Tensor accumulate(Tensor& dense, double beta, const FactorList& g, double alpha,
     }
   }
   return dots;
+}
+
+Tensor accumulate_with_decay(Tensor& p, Tensor& q, const FactorList& g, const DecayPass& pass) {
+  if (g.size() == 1 && g[0].kind == Kind::outer && groups(g[0]) == 1 && g[0].terms() == 1) {
+    const Factor& f = g[0];
+    return add_rank_one_with_decay(p, q, f.left.reshape({f.examples(), outs(f)}), f.right.reshape({f.examples(), ins(f)}), pass);
+  }
+  const Tensor written = materialise(g, p.size(0), p.size(1), p.options());
+  return add_rank_one_with_decay(p, q, at::ones({p.size(0), 1}, p.options()), written, pass);
 }
 
 }  // namespace pathkernel

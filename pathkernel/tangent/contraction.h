@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pathkernel/tangent/factors.h>
+#include <pathkernel/tangent/kernels/rank_one.h>
 #include <pathkernel/train/linear_form.h>
 
 namespace pathkernel {
@@ -30,5 +31,8 @@ Tensor sum_over_examples(const FactorList& g, int64_t numbers, at::TensorOptions
 /// One pass over `dense` where the gradients are rank one and the device is a CPU.
 /// @param along  v [W], or undefined   @return the new dense·v [n]; undefined where `along` is
 Tensor accumulate(Tensor& dense, double beta, const FactorList& g, double alpha, const Coefficient& d, const Tensor& along = {});
+
+/// The adjoint's step with decay (kernels/rank_one.h), g per-example gradients: one pass over both states.
+Tensor accumulate_with_decay(Tensor& p, Tensor& q, const FactorList& g, const DecayPass& pass);
 
 }  // namespace pathkernel

@@ -41,6 +41,32 @@ PATHKERNEL_INLINE void row_products(T* out, const T* a, const T* b, int64_t K, i
 
 PATHKERNEL_VECTORISED float rank_one(float* d, float b, const float* r, float f, const float* g, const float* a, int64_t n) { return row_rank_one(d, b, r, f, g, a, n); }
 PATHKERNEL_VECTORISED double rank_one(double* d, double b, const double* r, double f, const double* g, const double* a, int64_t n) { return row_rank_one(d, b, r, f, g, a, n); }
+/// One row of the pass with decay.
+template <class T>
+PATHKERNEL_INLINE T row_decay(T* p, T* q, const T* right, T left, const T* diagonal, const T* along_p, const T* along_q, T beta, T keep, T push, T pull, int64_t n) {
+  constexpr int64_t lanes = 32;
+  T sums[lanes] = {};
+  for (int64_t start = 0; start < n; start += lanes) {
+    const int64_t count = n - start < lanes ? n - start : lanes;
+    for (int64_t k = 0; k < count; ++k) {
+      const int64_t i = start + k;
+      const T g = left * right[i], old = q[i], value = beta * p[i] - diagonal[i] * (g + old);
+      sums[k] += value * along_p[i] + old * along_q[i];
+      p[i] = value;
+      q[i] = keep * old + push * g + pull * value;
+    }
+  }
+  T sum = 0;
+  for (const T part : sums) sum += part;
+  return sum;
+}
+PATHKERNEL_VECTORISED float decay(float* p, float* q, const float* r, float l, const float* d, const float* u, const float* v, float b, float keep, float push, float pull, int64_t n) {
+  return row_decay(p, q, r, l, d, u, v, b, keep, push, pull, n);
+}
+PATHKERNEL_VECTORISED double decay(double* p, double* q, const double* r, double l, const double* d, const double* u, const double* v, double b, double keep, double push, double pull, int64_t n) {
+  return row_decay(p, q, r, l, d, u, v, b, keep, push, pull, n);
+}
+
 PATHKERNEL_VECTORISED void products(float* o, const float* a, const float* b, int64_t K, int64_t R) { row_products(o, a, b, K, R); }
 PATHKERNEL_VECTORISED void products(double* o, const double* a, const double* b, int64_t K, int64_t R) { row_products(o, a, b, K, R); }
 
@@ -56,6 +82,20 @@ void rank_one_all(Tensor& dense, double beta, const Tensor& left, const Tensor& 
       const int64_t row = (k % out) * in;
       const T dot = rank_one(d + k * in, T(beta), r + (k / out) * in, T(scale) * l[k], g == nullptr ? nullptr : g + row, v == nullptr ? nullptr : v + row, in);
       if (sums != nullptr) sums[k] = dot;
+    }
+  });
+}
+
+template <class T>
+void decay_all(Tensor& p, Tensor& q, const Tensor& left, const Tensor& right, const DecayPass& pass, const Tensor& diagonal, Tensor& dots) {
+  const int64_t n = left.size(0), out = left.size(1), in = right.size(1);
+  T *x = p.mutable_data_ptr<T>(), *y = q.mutable_data_ptr<T>(), *sums = dots.mutable_data_ptr<T>();
+  const T *l = left.const_data_ptr<T>(), *r = right.const_data_ptr<T>(), *d = diagonal.const_data_ptr<T>();
+  const T *u = pass.along_p.const_data_ptr<T>(), *v = pass.along_q.const_data_ptr<T>();
+  at::parallel_for(0, n * out, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, in)), [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k) {
+      const int64_t row = (k % out) * in;
+      sums[k] = decay(x + k * in, y + k * in, r + (k / out) * in, l[k], d + row, u + row, v + row, T(pass.beta), T(pass.keep), T(pass.push), T(pass.pull), in);
     }
   });
 }
@@ -91,6 +131,23 @@ Tensor add_scaled(Tensor& dense, double beta, const Tensor& values, double scale
   // `values` as the right side of a product with one row each
   const Tensor ones = at::empty({values.size(0), 1}, values.options()).fill_(1);
   return add_rank_one(dense, beta, ones, values, scale, diagonal, along);
+}
+
+Tensor add_rank_one_with_decay(Tensor& p, Tensor& q, const Tensor& left, const Tensor& right, const DecayPass& pass) {
+  const int64_t n = left.size(0), out = left.size(1), W = out * right.size(1);
+  const Tensor diagonal = pass.diagonal.defined() ? pass.diagonal.contiguous() : at::empty({W}, p.options()).fill_(pass.d);
+  if (plain_loops(p) && plain_loops(q)) {
+    Tensor dots = at::empty({n, out}, p.options());
+    const Tensor l = left.contiguous(), r = right.contiguous();
+    if (p.scalar_type() == at::kFloat) decay_all<float>(p, q, l, r, pass, diagonal, dots);
+    else decay_all<double>(p, q, l, r, pass, diagonal, dots);
+    return dots.sum(1);
+  }
+  const Tensor g = (left.unsqueeze(2) * right.unsqueeze(1)).view({n, W});
+  p.mul_(pass.beta).sub_((g + q) * diagonal);
+  const Tensor dots = p.matmul(pass.along_p) + q.matmul(pass.along_q);
+  q.mul_(pass.keep).add_(g, pass.push).add_(p, pass.pull);
+  return dots;
 }
 
 Tensor sum_of_products(const Tensor& a, const Tensor& b) {

@@ -16,6 +16,18 @@ Tensor add_rank_one(Tensor& dense, double beta, const Tensor& left, const Tensor
 /// dense[q, w] ← beta·dense + scale·d[w]·values[q, w]; the rest as above.
 Tensor add_scaled(Tensor& dense, double beta, const Tensor& values, double scale, const Tensor& diagonal, const Tensor& along = {});
 
+/// The adjoint's step with decay (theory 2.2) in one pass over both of its states, g = left ⊗ right:
+///     y = g + q;   p ← beta·p − d∘y;   q ← keep·q + push·g + pull·p
+struct DecayPass {
+  double beta = 1;
+  double d = 1;            ///< where `diagonal` is undefined
+  Tensor diagonal;         ///< d [out·in]
+  double keep = 1, push = 0, pull = 0;
+  Tensor along_p, along_q; ///< [out·in]
+};
+/// @return the new p·along_p + the old q·along_q [n]
+Tensor add_rank_one_with_decay(Tensor& p, Tensor& q, const Tensor& left, const Tensor& right, const DecayPass& pass);
+
 /// out[q, r] = Σ_o a[q, o, r]·b[o, r].  @param a [m, K, R]   @param b [K, R]   @return [m, R]
 Tensor sum_of_products(const Tensor& a, const Tensor& b);
 
