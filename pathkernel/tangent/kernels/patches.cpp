@@ -52,9 +52,7 @@ template <class T>
 void lay_out_all(Tensor& rows, const Tensor& a, const Geometry& g) {
   T* out = rows.mutable_data_ptr<T>();
   const T* in = a.const_data_ptr<T>();
-  at::parallel_for(0, rows.size(0), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) lay_out(out + i * rows.size(1) * rows.size(2), in + i * g.C * g.H * g.W, g);
-  });
+  for (int64_t i = 0; i < rows.size(0); ++i) lay_out(out + i * rows.size(1) * rows.size(2), in + i * g.C * g.H * g.W, g);
 }
 
 /// Numbers of patches laid out at a time: about what a core keeps near.
@@ -71,15 +69,17 @@ Tensor convolution_weight_gradients(const Tensor& v, const Tensor& a, const Conv
   const Tensor left = cotangents.view({batch, outs, P}), images = inputs.view({batch, g.C, g.H, g.W});
   Tensor out = at::empty({batch, outs, K}, inputs.options());
   const int64_t block = std::clamp<int64_t>(block_numbers / std::max<int64_t>(1, K * P), 1, batch);
-  Tensor rows = at::empty({block, K, P}, inputs.options());
-  for (int64_t first = 0; first < batch; first += block) {
-    const int64_t count = std::min(block, batch - first);
-    Tensor some = rows.narrow(0, 0, count);
-    if (inputs.scalar_type() == at::kFloat) lay_out_all<float>(some, images.narrow(0, first, count), g);
-    else lay_out_all<double>(some, images.narrow(0, first, count), g);
-    Tensor to = out.narrow(0, first, count);
-    at::bmm_out(to, left.narrow(0, first, count), some.transpose(1, 2));
-  }
+  at::parallel_for(0, batch, std::max<int64_t>(1, batch / at::get_num_threads()), [&](int64_t begin, int64_t end) {
+    Tensor rows = at::empty({std::min(block, end - begin), K, P}, inputs.options());
+    for (int64_t first = begin; first < end; first += block) {
+      const int64_t count = std::min(block, end - first);
+      Tensor some = rows.narrow(0, 0, count);
+      if (inputs.scalar_type() == at::kFloat) lay_out_all<float>(some, images.narrow(0, first, count), g);
+      else lay_out_all<double>(some, images.narrow(0, first, count), g);
+      Tensor to = out.narrow(0, first, count);
+      at::bmm_out(to, left.narrow(0, first, count), some.transpose(1, 2));
+    }
+  });
   return out.view({n, -1});
 }
 
