@@ -8,6 +8,7 @@ help:
 	@echo "make demo    train and explain a network on MNIST, with pages to look at (brings and builds what is missing)"
 	@echo "make test    build, and run every test"
 	@echo "make bench   build, and time the sweep against training"
+	@echo "make study   how good the shares' stated uncertainty is, against fine quadrature"
 	@echo "make build   the program build/pathkernel"
 	@echo "make setup   packages, .venv, MNIST          make data   all data sets          make clean   remove the build"
 	@echo "PATHKERNEL_DATA=DIR   data that is there already     BUILD=DIR   build elsewhere     JOBS=N   compilers at a time"
@@ -42,6 +43,10 @@ demo: program
 
 bench: build
 	@scripts/bench.sh $(BUILD)
+
+# How good the certificate's E is, on real runs against fine quadrature; some minutes.
+study: build
+	@.venv/bin/python scripts/study_uncertainty.py $(BUILD)/pathkernel
 
 clean:
 	rm -rf $(BUILD)
