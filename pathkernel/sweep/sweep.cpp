@@ -170,6 +170,15 @@ void check_path_kernel(Model& model, const Dataset& data) {
   if (outputs != 1) throw InvalidInput(fmt::format("explain: the path kernel K(x, x_i) needs a network with one output, and this one gives {}; leave out --path-kernel", outputs));
 }
 
+/// An account that overflowed proves nothing: a share of infinity would look like none.
+void check_finite(const Ledger& ledger) {
+  const Tensor bad = (ledger.residual + ledger.draws.amax(0) - ledger.draws.amin(0)).isfinite().logical_not();  // draws are float32: they overflow first
+  if (!bad.any().item<bool>()) return;
+  const QueryInfo& query = ledger.queries[size_t(bad.to(at::kByte).argmax().item<int64_t>())];
+  throw InvalidInput(fmt::format("explain: the account of {} ({}) leaves the finite numbers: the run's weights or outputs grew too large; "
+                                 "train again with a smaller --lr", query.input, query.measurement));
+}
+
 Certificate certify(const Ledger& ledger, const Uncertainty& uncertainty, const CorrectionShares& shares, const Tracer& tracer, int64_t sampled) {
   Certificate c;
   const auto share = [](const Tensor& part, const Tensor& of) { return at::where(of > 0, part.abs() / at::where(of > 0, of, 1), 0); };
@@ -274,6 +283,7 @@ Ledger sweep(const Recording& recording, Model& model, const Dataset& data, cons
     }
   }
   books.close();
+  check_finite(ledger);
   ledger.certificate = certify(ledger, uncertainty, shares, tracer, std::min(options.sampled_steps, T));
   return ledger;
 }
