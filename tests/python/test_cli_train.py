@@ -187,6 +187,11 @@ def test_wrong_dimensions(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_more_memory_than_there_is(data, tmp_path):
+    says(program.run("train", "--data", data, "--model", "mlp:6-99999999999999-3", "--out", tmp_path / "run", code=3), "out of memory")
+    assert not (tmp_path / "run").exists()
+
+
 def test_nan_in_data(data, tmp_path):
     x = np.load(data / "train_x.npy")
     x[7, 2] = np.nan
