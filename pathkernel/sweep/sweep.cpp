@@ -4,6 +4,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/where.h>
 #include <fmt/format.h>
+#include <pathkernel/core/bytes.h>
 #include <pathkernel/core/error.h>
 #include <pathkernel/sweep/books.h>
 #include <pathkernel/sweep/trace.h>
@@ -143,8 +144,8 @@ int64_t inputs_per_chunk(const SweepOptions& options, const Tensors& weights, co
   const int64_t per_input = dense + 4 * tape_bytes_per_input + (K + 1) * widest * item;
   const int64_t left = options.memory - trace_bytes;
   if (left < per_input) {
-    throw InvalidInput(fmt::format("explain: one query needs {:.2f} GiB and the trace of a stretch of steps {:.2f} GiB, but --memory allows {:.2f} GiB; allow more, or record with more checkpoints",
-                                   double(per_input) / double(1 << 30), double(trace_bytes) / double(1 << 30), double(options.memory) / double(1 << 30)));
+    throw InvalidInput(fmt::format("explain: one query needs {} and the trace of a stretch of steps {}, but --memory allows {}; allow more, or record with more checkpoints",
+                                   print_bytes(per_input), print_bytes(trace_bytes), print_bytes(options.memory)));
   }
   return std::max<int64_t>(1, left / per_input);
 }
