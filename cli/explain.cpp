@@ -79,8 +79,8 @@ void explain(const Options& o) {
   save(ledger, o.out);
   print_summary(ledger, o, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   const double residual = largest(ledger.certificate.residual_to_contributions);
-  if (o.tolerance > 0 && residual > o.tolerance) {
-    throw InvariantViolated(fmt::format("explain: the residual is {:.2g} of Σ|c|, more than --tolerance {:.2g}; the ledger was written to {}", residual, o.tolerance, o.out));
+  if (o.tolerance > 0 && !(residual <= o.tolerance)) {
+    throw ToleranceExceeded(fmt::format("explain: the residual is {:.2g} of Σ|c|, more than --tolerance {:.2g}; the ledger was written to {}", residual, o.tolerance, o.out));
   }
 }
 

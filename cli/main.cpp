@@ -39,6 +39,8 @@ int run(CLI::App& app, int argc, char** argv) {
     return fail(replay_differs, error.what());
   } catch (const Diverged& error) {
     return fail(diverged, error.what());
+  } catch (const cli::ToleranceExceeded& error) {
+    return fail(bug, error.what());
   } catch (const InvalidInput& error) {
     return fail(bad_input, error.what());
   } catch (const std::bad_alloc&) {

@@ -209,6 +209,7 @@ def test_other_steps_than_recorded_are_rounding(recording):
 def test_tolerance(recording):
     explain(recording, "--tolerance", 1e-6)
     done = program.run("explain", recording, "--rule", "left", "--tolerance", 1e-9, "--out", recording / "left", code=1)
+    assert "internal error" not in done.stderr
     assert "--tolerance" in done.stderr and str(recording / "left") in done.stderr
     program.run("show", recording / "left")  # written, as the message says
 
