@@ -11,6 +11,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <unistd.h>
+
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -44,6 +46,14 @@ void check_output(const std::string& out) {
   if (std::filesystem::exists(out) && !std::filesystem::is_empty(out)) {
     throw InvalidInput(fmt::format("explain: --out {} exists and is not empty; name another folder or remove it", out));
   }
+  namespace fs = std::filesystem;
+  fs::path there = fs::absolute(out);  // what is there of the way to it: nothing is left behind when the work fails
+  while (!fs::exists(there) && there.has_relative_path()) there = there.parent_path();
+  const fs::path probe = there / fmt::format(".pathkernel-{}", ::getpid());
+  std::error_code error;
+  fs::create_directory(probe, error);
+  if (error) throw InvalidInput(fmt::format("explain: --out {} cannot be made ({}); name another folder", out, error.message()));
+  fs::remove(probe);
 }
 
 double largest(const Tensor& t) { return t.defined() && t.numel() > 0 ? t.max().item<double>() : 0; }

@@ -172,6 +172,11 @@ def test_out_is_a_file(recording):
     assert (recording / "answers").read_text() == "precious"
 
 
+def test_out_that_cannot_be_written_is_refused_before_the_work(recording):
+    done = program.run("explain", recording, "--measure", "nonsense", "--out", "/proc/nowhere/ledger", code=3)
+    assert "cannot be made" in done.stderr
+
+
 def test_flipped_bit_in_a_checkpoint(recording):
     path = recording / "checkpoints/step-00000008.safetensors"
     content = bytearray(path.read_bytes())
