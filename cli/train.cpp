@@ -70,8 +70,10 @@ int64_t checkpoint_bytes(const Model& model, const OptimizerSettings& optimizer,
 std::string objective_for(const Dataset& data, const Options& o) {
   const std::string fitting = data.is_classification() ? "cross-entropy" : "mse";
   if (!o.loss_given || o.manifest.objective == fitting) return fitting;
-  throw InvalidInput(fmt::format("--loss {}: {} has {}; use --loss {}", o.manifest.objective, data.name,
-                                 data.is_classification() ? "class labels" : "numbers as targets", fitting));
+  const bool csv = !o.manifest.data.label_column.empty();  // there, whole numbers of few values are taken for classes
+  throw InvalidInput(fmt::format("--loss {}: {} has {}; use --loss {}{}", o.manifest.objective, data.name,
+                                 data.is_classification() ? "class labels" : "numbers as targets", fitting,
+                                 data.is_classification() && csv ? ", or write the column with decimals (3.0) to regress on it" : ""));
 }
 
 std::vector<Tensor> batches_for(const Dataset& data, const Options& o, Manifest& manifest) {
