@@ -2,7 +2,15 @@
 
 #include <CLI/CLI.hpp>
 
+#include <stdexcept>
+
 namespace pathkernel::cli {
+
+/// A ledger's residual is above --tolerance: an outcome, expected of rules that are not complete.
+class ToleranceExceeded : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
 
 /// Each adds one subcommand to the program; its callback does the work. Errors travel as exceptions to main, which prints them
 /// and turns them into the documented exit code (docs/exit_codes.md): 0 done; 1 a bug; 2 wrong command line; 3 bad input

@@ -1,4 +1,5 @@
 #include "data_options.h"
+#include "checks.h"
 
 namespace pathkernel::cli {
 
@@ -8,7 +9,7 @@ void add_data_options(CLI::App& command, DataSource& source) {
   command.add_option("--label", source.label_column, "The column to predict (CSV)");
   command.add_option("--limit", source.limit, "Keep only the first so many training examples (0: all)")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative);
 }
 
 int64_t outputs_needed(const Dataset& data) {

@@ -1,3 +1,4 @@
+#include "checks.h"
 #include "commands.h"
 #include "opened_run.h"
 #include "terminal.h"
@@ -9,6 +10,8 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
@@ -43,6 +46,14 @@ void check_output(const std::string& out) {
   if (std::filesystem::exists(out) && !std::filesystem::is_empty(out)) {
     throw InvalidInput(fmt::format("explain: --out {} exists and is not empty; name another folder or remove it", out));
   }
+  namespace fs = std::filesystem;
+  fs::path there = fs::absolute(out);  // what is there of the way to it: nothing is left behind when the work fails
+  while (!fs::exists(there) && there.has_relative_path()) there = there.parent_path();
+  const fs::path probe = there / fmt::format(".pathkernel-{}", ::getpid());
+  std::error_code error;
+  fs::create_directory(probe, error);
+  if (error) throw InvalidInput(fmt::format("explain: --out {} cannot be made ({}); name another folder", out, error.message()));
+  fs::remove(probe);
 }
 
 double largest(const Tensor& t) { return t.defined() && t.numel() > 0 ? t.max().item<double>() : 0; }
@@ -78,8 +89,8 @@ void explain(const Options& o) {
   save(ledger, o.out);
   print_summary(ledger, o, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   const double residual = largest(ledger.certificate.residual_to_contributions);
-  if (o.tolerance > 0 && residual > o.tolerance) {
-    throw InvariantViolated(fmt::format("explain: the residual is {:.2g} of Σ|c|, more than --tolerance {:.2g}; the ledger was written to {}", residual, o.tolerance, o.out));
+  if (o.tolerance > 0 && !(residual <= o.tolerance)) {
+    throw ToleranceExceeded(fmt::format("explain: the residual is {:.2g} of Σ|c|, more than --tolerance {:.2g}; the ledger was written to {}", residual, o.tolerance, o.out));
   }
 }
 
@@ -92,16 +103,16 @@ void add_explain(CLI::App& app) {
   command->add_option("--queries", o->queries, "test:0-15, train:3,5,9, test:all, or FILE.npy with inputs")->capture_default_str();
   command->add_option("--measure", o->measure, "log-odds | margin | log-prob | logit:K | logits | loss | output:K")->capture_default_str();
   command->add_option("--rule", o->rule, "How a step's gradient is taken: secant | gauss:Q | left")->capture_default_str();
-  command->add_option("--panels", o->panels, "Cut every step into so many equal parts")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--panels", o->panels, "Cut every step into so many equal parts")->capture_default_str()->check(positive);
   command->add_option("--convention", o->convention, "Weight decay as memory (propagate) or as a term of its own (ledger)")->capture_default_str()->check(CLI::IsMember({"propagate", "ledger"}));
   command->add_option("--precision", o->precision, "Of the evaluation: float | double (default: the run's)")->check(CLI::IsMember({"float", "double"}));
   command->add_option("--memory", o->memory, "Queries are streamed in chunks that fit")->capture_default_str();
-  command->add_option("--sampled-steps", o->sampled_steps, "Steps on which the uncertainty of the shares is measured (0: not)")->capture_default_str()->check(CLI::NonNegativeNumber);
-  command->add_option("--tolerance", o->tolerance, "Fail (exit code 1) when the residual is more than this share of Σ|c|")->check(CLI::NonNegativeNumber);
+  command->add_option("--sampled-steps", o->sampled_steps, "Steps on which the uncertainty of the shares is measured (0: not)")->capture_default_str()->check(not_negative);
+  command->add_option("--tolerance", o->tolerance, "Fail (exit code 1) when the residual is more than this share of Σ|c|")->check(not_negative);
   command->add_flag("--path-kernel", o->path_kernel, "Also the path kernel K(x, x_i) (networks with one output)");
   command->add_flag("--strict", o->strict, "Stop (exit code 4) where replay differs from the recording, instead of booking the drift as rounding");
   command->add_option("--data", o->data, "Where the data are now, if they have moved");
-  command->add_option("--threads", o->threads, "Threads to compute with (default: as many as recorded)")->check(CLI::PositiveNumber);
+  command->add_option("--threads", o->threads, "Threads to compute with (default: as many as recorded)")->check(thread_count);
   command->add_option("--out", o->out, "Folder for the ledger")->required();
   command->add_flag("--json", o->json, "Print the result as JSON");
   command->footer("Example:\n  pathkernel explain runs/lenet --queries test:0-15 --measure log-odds --out runs/lenet/explain/first16");

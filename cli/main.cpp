@@ -16,6 +16,8 @@ using namespace pathkernel;
 /// docs/exit_codes.md
 enum ExitCode { done = 0, bug = 1, wrong_command_line = 2, bad_input = 3, replay_differs = 4, diverged = 5 };
 
+constexpr const char* out_of_memory = "out of memory; try a smaller --model, --batch, --limit or --memory, or fewer --queries";
+
 int fail(ExitCode code, const std::string& message) {
   fmt::print(stderr, "pathkernel: {}\n", message);
   return code;
@@ -37,12 +39,16 @@ int run(CLI::App& app, int argc, char** argv) {
     return fail(replay_differs, error.what());
   } catch (const Diverged& error) {
     return fail(diverged, error.what());
+  } catch (const cli::ToleranceExceeded& error) {
+    return fail(bug, error.what());
   } catch (const InvalidInput& error) {
     return fail(bad_input, error.what());
   } catch (const std::bad_alloc&) {
-    return fail(bad_input, "out of memory; try a smaller --batch, --limit or --memory");
+    return fail(bad_input, out_of_memory);
   } catch (const c10::Error& error) {
-    return fail(bug, fmt::format("internal error, please report it: {}", error.what_without_backtrace()));
+    const std::string message = error.what_without_backtrace();  // torch's allocator throws no class of its own
+    if (message.find("can't allocate memory") != std::string::npos) return fail(bad_input, out_of_memory);
+    return fail(bug, fmt::format("internal error, please report it: {}", message));
   } catch (const std::exception& error) {
     return fail(bug, fmt::format("internal error, please report it: {}", error.what()));
   }

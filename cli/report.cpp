@@ -1,3 +1,4 @@
+#include "checks.h"
 #include "commands.h"
 
 #include <pathkernel/core/files.h>
@@ -35,7 +36,7 @@ void add_report(CLI::App& app) {
   CLI::App* command = app.add_subcommand("report", "Write a ledger as one self-contained HTML page");
   command->add_option("ledger", o->ledger, "Folder that `pathkernel explain` wrote")->required();
   command->add_option("-o,--output", o->output, "The page")->capture_default_str();
-  command->add_option("--top", o->report.top, "How many training examples to show on each side")->capture_default_str()->check(CLI::NonNegativeNumber);
+  command->add_option("--top", o->report.top, "How many training examples to show on each side")->capture_default_str()->check(not_negative);
   command->add_option("--queries", o->report.queries, "Numbers of the queries to show; all when not given")->delimiter(',');
   command->footer("Example:\n  pathkernel report runs/lenet/explain/first16 -o report.html --queries 0,3,5");
   command->callback([o] { run(*o); });

@@ -1,3 +1,4 @@
+#include "checks.h"
 #include "commands.h"
 #include "text_table.h"
 
@@ -231,7 +232,7 @@ void add_show(CLI::App& app) {
   CLI::App* command = app.add_subcommand("show", "Print a ledger: all its queries, or the account of one");
   command->add_option("ledger", o->ledger, "Folder that `pathkernel explain` wrote")->required();
   CLI::Option* query = command->add_option("--query", o->query, "Number of a query: print its account");
-  command->add_option("--top", o->top, "How many training examples to list on each side (with --predictions: how many inputs)")->capture_default_str()->check(CLI::NonNegativeNumber);
+  command->add_option("--top", o->top, "How many training examples to list on each side (with --predictions: how many inputs)")->capture_default_str()->check(not_negative);
   command->add_flag("--predictions", o->predictions, "Ledgers of all logits: the network's predictions against those of the sum over its training examples")->excludes(query);
   command->add_flag("--json", o->json, "Print JSON");
   command->footer("Example:\n  pathkernel show runs/lenet/explain/first16 --query 3 --top 10\n"

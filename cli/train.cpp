@@ -1,3 +1,4 @@
+#include "checks.h"
 #include "commands.h"
 #include "data_options.h"
 #include "opened_run.h"
@@ -69,8 +70,10 @@ int64_t checkpoint_bytes(const Model& model, const OptimizerSettings& optimizer,
 std::string objective_for(const Dataset& data, const Options& o) {
   const std::string fitting = data.is_classification() ? "cross-entropy" : "mse";
   if (!o.loss_given || o.manifest.objective == fitting) return fitting;
-  throw InvalidInput(fmt::format("--loss {}: {} has {}; use --loss {}", o.manifest.objective, data.name,
-                                 data.is_classification() ? "class labels" : "numbers as targets", fitting));
+  const bool csv = !o.manifest.data.label_column.empty();  // there, whole numbers of few values are taken for classes
+  throw InvalidInput(fmt::format("--loss {}: {} has {}; use --loss {}{}", o.manifest.objective, data.name,
+                                 data.is_classification() ? "class labels" : "numbers as targets", fitting,
+                                 data.is_classification() && csv ? ", or write the column with decimals (3.0) to regress on it" : ""));
 }
 
 std::vector<Tensor> batches_for(const Dataset& data, const Options& o, Manifest& manifest) {
@@ -183,15 +186,15 @@ void add_train(CLI::App& app) {
   add_optimizer_options(*command, m.optimizer, o->lr_given);
   command->add_option("--loss", m.objective, "cross-entropy or mse (default: what fits the targets)")
       ->check(CLI::IsMember({"cross-entropy", "mse"}));
-  command->add_option("--batch", m.batch, "Examples per step")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--batch", m.batch, "Examples per step")->capture_default_str()->check(positive);
   CLI::Option* epochs = command->add_option("--epochs", m.epochs, "Passes over the training examples; may be a fraction")
                             ->capture_default_str()
-                            ->check(CLI::PositiveNumber);
+                            ->check(positive);
   command->add_option("--batches", o->batches, "An .npy file, int64 [steps, batch]: which examples each step draws (-1: none)")->excludes(epochs);
   command->add_option("--init", o->init, "A .safetensors file with the initial weights");
   command->add_option("--seed", m.seed, "Of the initial weights and of the order of the examples")->capture_default_str();
   command->add_option("--dtype", m.dtype, "float or double")->capture_default_str()->check(CLI::IsMember({"float", "double"}));
-  command->add_option("--threads", o->threads, "Threads to compute with (default: all cores)")->check(CLI::PositiveNumber);
+  command->add_option("--threads", o->threads, "Threads to compute with (default: all cores)")->check(thread_count);
   command->add_option("--checkpoint-budget,--memory", o->checkpoint_budget,
                       "Disk space for checkpoints, e.g. 1GiB; fewer are kept where they would take more");
   command->add_option("--out", o->out, "Folder for the recording; must not exist, or be empty")->required();

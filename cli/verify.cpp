@@ -1,3 +1,4 @@
+#include "checks.h"
 #include "commands.h"
 #include "opened_run.h"
 #include "terminal.h"
@@ -56,7 +57,7 @@ void add_verify(CLI::App& app) {
   CLI::App* command = app.add_subcommand("verify", "Repeat a recorded run and compare the weights after every step, bit for bit");
   command->add_option("recording", o->folder, "Folder that `pathkernel train` wrote")->required();
   command->add_option("--data", o->data, "Where the data are now, if they have moved");
-  command->add_option("--threads", o->threads, "Threads to compute with (default: as many as recorded)")->check(CLI::PositiveNumber);
+  command->add_option("--threads", o->threads, "Threads to compute with (default: as many as recorded)")->check(thread_count);
   command->add_flag("--json", o->json, "Print the result as JSON");
   command->footer("Example:\n  pathkernel verify runs/lenet\nExit code 4 when a step differs.");
   command->callback([o] { verify_run(*o); });

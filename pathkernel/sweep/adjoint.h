@@ -38,7 +38,7 @@ class Adjoint {
   /// The stored memory at a checkpoint differs from the replayed one: what the pending adjoint makes of it. [n]
   Tensor memory_jump(const Tensors& jump) const;
 
-  /// After step 0: what decay leaves pulling on the initial weights, q·w_0 (convention B), and on a resumed run p·m_{−1}. [n]
+  /// After step 0: what decay leaves pulling on the initial weights, q·w_0 (convention B). [n]
   Tensor initial_pull(const Tensors& initial_weights) const;
 
   /// Numbers kept per query for these linear forms: P·(memory + decay).

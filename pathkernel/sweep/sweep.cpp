@@ -4,6 +4,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/where.h>
 #include <fmt/format.h>
+#include <pathkernel/core/bytes.h>
 #include <pathkernel/core/error.h>
 #include <pathkernel/sweep/books.h>
 #include <pathkernel/sweep/trace.h>
@@ -143,8 +144,8 @@ int64_t inputs_per_chunk(const SweepOptions& options, const Tensors& weights, co
   const int64_t per_input = dense + 4 * tape_bytes_per_input + (K + 1) * widest * item;
   const int64_t left = options.memory - trace_bytes;
   if (left < per_input) {
-    throw InvalidInput(fmt::format("explain: one query needs {:.2f} GiB and the trace of a stretch of steps {:.2f} GiB, but --memory allows {:.2f} GiB; allow more, or record with more checkpoints",
-                                   double(per_input) / double(1 << 30), double(trace_bytes) / double(1 << 30), double(options.memory) / double(1 << 30)));
+    throw InvalidInput(fmt::format("explain: one query needs {} and the trace of a stretch of steps {}, but --memory allows {}; allow more, or record with more checkpoints",
+                                   print_bytes(per_input), print_bytes(trace_bytes), print_bytes(options.memory)));
   }
   return std::max<int64_t>(1, left / per_input);
 }
@@ -168,6 +169,15 @@ void check_path_kernel(Model& model, const Dataset& data) {
   const Tensor one = data.inputs.narrow(0, 0, 1).to(model.parameters().front().tensor.options());
   const int64_t outputs = model.forward({one}, Mode::eval).front().flatten(1).size(1);
   if (outputs != 1) throw InvalidInput(fmt::format("explain: the path kernel K(x, x_i) needs a network with one output, and this one gives {}; leave out --path-kernel", outputs));
+}
+
+/// An account that overflowed proves nothing: a share of infinity would look like none.
+void check_finite(const Ledger& ledger) {
+  const Tensor bad = (ledger.residual + ledger.draws.amax(0) - ledger.draws.amin(0)).isfinite().logical_not();  // draws are float32: they overflow first
+  if (!bad.any().item<bool>()) return;
+  const QueryInfo& query = ledger.queries[size_t(bad.to(at::kByte).argmax().item<int64_t>())];
+  throw InvalidInput(fmt::format("explain: the account of {} ({}) leaves the finite numbers: the run's weights or outputs grew too large; "
+                                 "train again with a smaller --lr", query.input, query.measurement));
 }
 
 Certificate certify(const Ledger& ledger, const Uncertainty& uncertainty, const CorrectionShares& shares, const Tracer& tracer, int64_t sampled) {
@@ -274,6 +284,7 @@ Ledger sweep(const Recording& recording, Model& model, const Dataset& data, cons
     }
   }
   books.close();
+  check_finite(ledger);
   ledger.certificate = certify(ledger, uncertainty, shares, tracer, std::min(options.sampled_steps, T));
   return ledger;
 }

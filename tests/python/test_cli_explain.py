@@ -172,6 +172,11 @@ def test_out_is_a_file(recording):
     assert (recording / "answers").read_text() == "precious"
 
 
+def test_out_that_cannot_be_written_is_refused_before_the_work(recording):
+    done = program.run("explain", recording, "--measure", "nonsense", "--out", "/proc/nowhere/ledger", code=3)
+    assert "cannot be made" in done.stderr
+
+
 def test_flipped_bit_in_a_checkpoint(recording):
     path = recording / "checkpoints/step-00000008.safetensors"
     content = bytearray(path.read_bytes())
@@ -209,6 +214,7 @@ def test_other_steps_than_recorded_are_rounding(recording):
 def test_tolerance(recording):
     explain(recording, "--tolerance", 1e-6)
     done = program.run("explain", recording, "--rule", "left", "--tolerance", 1e-9, "--out", recording / "left", code=1)
+    assert "internal error" not in done.stderr
     assert "--tolerance" in done.stderr and str(recording / "left") in done.stderr
     program.run("show", recording / "left")  # written, as the message says
 

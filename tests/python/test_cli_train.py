@@ -187,6 +187,11 @@ def test_wrong_dimensions(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_more_memory_than_there_is(data, tmp_path):
+    says(program.run("train", "--data", data, "--model", "mlp:6-99999999999999-3", "--out", tmp_path / "run", code=3), "out of memory")
+    assert not (tmp_path / "run").exists()
+
+
 def test_nan_in_data(data, tmp_path):
     x = np.load(data / "train_x.npy")
     x[7, 2] = np.nan
@@ -224,7 +229,8 @@ def test_folder_that_is_not_empty(data, tmp_path):
         (["train"], ["--out"]),
         (["trian"], ["did you mean train?"]),
         (["train", "--out", "x", "--optimizer", "sdg"], ["sdg"]),
-        (["train", "--out", "x", "--batch", "0"], ["--batch"]),
+        (["train", "--out", "x", "--batch", "0"], ["--batch", "not a number above zero"]),
+        (["train", "--out", "x", "--threads", "100000"], ["--threads", "1024"]),
         (["train", "--out", "x", "--epochs", "1", "--batches", "b.npy"], ["--epochs"]),
         ([], ["subcommand"]),
     ],

@@ -1,5 +1,6 @@
 """The tape on live Python modules: per-example gradients against torch.func, and secant completeness (design.md, invariants 1, 3, 7)."""
 
+import os
 import pathlib
 import sys
 
@@ -8,10 +9,18 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "build" / "python"))
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(pathlib.Path(os.environ.get("PATHKERNEL_BUILD", ROOT / "build")) / "python"))
 import _pathkernel as engine  # noqa: E402
 
-torch.set_default_dtype(torch.float64)
+
+@pytest.fixture(autouse=True)
+def in_float64():
+    """Only here: a default set while pytest collects reaches the tests of every other file."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
 
 
 class LeNet(nn.Module):

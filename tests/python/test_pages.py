@@ -2,7 +2,6 @@
 
 import html.parser
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -12,9 +11,10 @@ import numpy as np
 import pytest
 
 import ledgers
+import program
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = Path(os.environ.get("PATHKERNEL_BIN", ROOT / "build" / "pathkernel"))
+PROGRAM = Path(program.path())
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 
 needs_program = pytest.mark.skipif(not PROGRAM.exists(), reason=f"{PROGRAM} is not built")

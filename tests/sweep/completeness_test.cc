@@ -122,6 +122,21 @@ TEST_P(Complete, Float32AndItsPathInFloat64) {
 
 INSTANTIATE_TEST_SUITE_P(Nets, Complete, ::testing::ValuesIn(nets()), net_name);
 
+/// A learning rate far too high, or inputs that were never scaled: e^x of such differences is not a number of the machine.
+TEST(Completeness, LogitsThatMoveByThousands) {
+  for (const at::ScalarType precision : {at::kFloat, at::kDouble}) {
+    const RecordedRun run(testing::network("mlp:5-8-3", "tanh", precision), testing::random_classes(18, {5}, 3, 1), testing::manifest({.lr = 2e3}, "cross-entropy", 6), shuffled_batches(18, 6, 1, 3));
+    for (const std::string measure : {"log-odds", "log-prob", "loss"}) {
+      SCOPED_TRACE(measure);
+      SweepOptions options = testing::in_double(measure);
+      options.precision = precision;
+      const Ledger ledger = run.explain(testing::first_inputs(run.data(), 6), options);
+      EXPECT_GT(largest(ledger.outputs), 1000);
+      expect_complete(ledger, precision == at::kDouble ? 1e-12 : 1e-6);
+    }
+  }
+}
+
 TEST(Completeness, PanelsAreAllComplete) {
   const RecordedRun run = record(nets()[1], momentum(), at::kDouble);
   for (const int64_t panels : {1, 2, 4}) expect_complete(run.explain(testing::first_inputs(run.data(), 4), testing::in_double("margin", "secant", panels)), 1e-12);

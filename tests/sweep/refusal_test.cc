@@ -199,6 +199,16 @@ TEST(Refusal, DriftIsBookedAsRounding) {
 }
 
 /// A query that nothing moved has no scale to measure a residual against; docs/ledger.md says infinite, never a comforting zero.
+/// A step so large that the account overflows: no ledger, rather than one that claims a residual of zero.
+TEST(Refusal, AnAccountThatOverflows) {
+  const RecordedRun run(testing::network("mlp:5-8-3", "relu", at::kFloat), data_parts().train, testing::manifest({.lr = 1e30}, "cross-entropy", 18), shuffled_batches(18, 18, 1, 3));
+  for (const at::ScalarType precision : {at::kFloat, at::kDouble}) {
+    SweepOptions options = testing::in_double("logits");
+    options.precision = precision;
+    EXPECT_REFUSED(InvalidInput, "leaves the finite numbers", run.explain(testing::first_inputs(run.data(), 2), options));
+  }
+}
+
 TEST(Refusal, NothingMoved) {
   const RecordedRun run = some_run({.lr = 0});
   const Ledger ledger = run.explain(testing::first_inputs(run.data(), 2), testing::in_double("logits"));

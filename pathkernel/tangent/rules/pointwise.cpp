@@ -1,9 +1,10 @@
 #include <ATen/ops/clamp.h>
 #include <ATen/ops/erf.h>
 #include <ATen/ops/exp.h>
+#include <ATen/ops/expm1.h>
 #include <ATen/ops/log1p.h>
+#include <ATen/ops/maximum.h>
 #include <ATen/ops/sigmoid.h>
-#include <ATen/ops/sinh.h>
 #include <ATen/ops/sqrt.h>
 #include <ATen/ops/tanh.h>
 #include <ATen/ops/where.h>
@@ -19,13 +20,11 @@ namespace {
 
 double precision(const Tensor& t) { return t.scalar_type() == at::kDouble ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon(); }
 
-/// sinh(x)/x and tanh(x)/x without cancellation: the series below the fourth root of the precision.
-Tensor over_argument(const Tensor& x, const Tensor& value, double second_coefficient) {
+/// tanh(x)/x without cancellation: the series below the fourth root of the precision.
+Tensor tanhc(const Tensor& x) {
   const Tensor small = x.abs() < std::pow(precision(x), 0.25);
-  return at::where(small, 1 + x * x * second_coefficient, value / at::where(small, 1, x));
+  return at::where(small, 1 - x * x / 3, at::tanh(x) / at::where(small, 1, x));
 }
-Tensor sinhc(const Tensor& x) { return over_argument(x, at::sinh(x), 1.0 / 6); }
-Tensor tanhc(const Tensor& x) { return over_argument(x, at::tanh(x), -1.0 / 3); }
 
 /// (φ₁ − φ₀)/Δ where |Δ| > τ, else φ′(x̄): τ = ε^{1/3}(1 + |x̄|) balances cancellation against the third derivative.
 template <class Value, class Slope>
@@ -90,8 +89,12 @@ Tensor silu_slope(const Ends& x) {
   return s + x.mean() * sigmoid_slope_half(x);
 }
 
-// e^{x̄} sinh(Δ/2)/(Δ/2)
-Tensor exp_slope(const Ends& x) { return x.equal() ? at::exp(x.at0) : at::exp(x.mean()) * sinhc(x.delta() / 2); }
+// e^{max} (1 − e^{−|Δ|})/|Δ|: nothing overflows that e^x does not
+Tensor exp_slope(const Ends& x) {
+  if (x.equal()) return at::exp(x.at0);
+  const Tensor d = x.delta().abs();
+  return at::exp(at::maximum(x.at0, x.at1)) * at::where(d > 0, at::expm1(-d) / at::where(d > 0, -d, 1), 1);
+}
 
 // log1p(Δ/x₀)/Δ
 Tensor log_slope(const Ends& x) {

@@ -1,28 +1,24 @@
 #include <ATen/ops/exp.h>
+#include <ATen/ops/expm1.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/logsumexp.h>
-#include <ATen/ops/sinh.h>
+#include <ATen/ops/maximum.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/where.h>
 #include <pathkernel/tangent/rule.h>
 
-#include <cmath>
-#include <limits>
-
 namespace pathkernel {
 namespace {
 
-/// Logarithmic means of the two softmaxes, L_j = (p¹_j − p⁰_j)/ln(p¹_j/p⁰_j) = e^{ℓ̄_j} sinh(d_j/2)/(d_j/2) with ℓ = log p, d = ℓ¹ − ℓ⁰:
-/// no difference of nearly equal numbers. A masked entry (−∞) has L = 0, a row masked whole all zeros.
+/// Logarithmic means of the two softmaxes, L_j = (p¹_j − p⁰_j)/ln(p¹_j/p⁰_j) = e^{max(ℓ⁰_j, ℓ¹_j)} (1 − e^{−|d_j|})/|d_j| with ℓ = log p,
+/// d = ℓ¹ − ℓ⁰: no difference of nearly equal numbers, and nothing that overflows however far the logits move. A masked entry (−∞) has L = 0, a row masked whole all zeros.
 Tensor logarithmic_means(const Ends& x, int64_t dim) {
   if (x.equal()) return at::softmax(x.at0, dim);
   const Tensor l0 = at::log_softmax(x.at0, dim), l1 = at::log_softmax(x.at1, dim);
   const Tensor masked = (l0 + l1).isfinite().logical_not();
-  const Tensor d = (l1 - l0).masked_fill(masked, 0);
-  const double precision = d.scalar_type() == at::kDouble ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon();
-  const Tensor small = d.abs() < std::pow(precision, 0.25);
-  const Tensor shape = at::where(small, 1 + d * d / 24, at::sinh(d / 2) / at::where(small, 1, d / 2));
-  return (at::exp((l0 + l1) / 2) * shape).masked_fill(masked, 0);
+  const Tensor d = (l1 - l0).abs().masked_fill(masked, 0);
+  const Tensor shape = at::where(d > 0, at::expm1(-d) / at::where(d > 0, -d, 1), 1);
+  return (at::exp(at::maximum(l0, l1)) * shape).masked_fill(masked, 0);
 }
 
 /// ΣL, and one where a whole row is masked.
