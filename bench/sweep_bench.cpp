@@ -9,6 +9,7 @@
 #include <pathkernel/record/replay.h>
 #include <pathkernel/sweep/sweep.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -71,7 +72,7 @@ int main(int argc, char** argv) {
   const int threads = argc > 2 ? std::stoi(argv[2]) : int(std::thread::hardware_concurrency());
   at::set_num_threads(threads);
   const TrainTest data = load({"mnist", "", 0});
-  const std::string folder = (std::filesystem::temp_directory_path() / "pathkernel-bench").string();
+  const std::string folder = (std::filesystem::temp_directory_path() / fmt::format("pathkernel-bench-{}", getpid())).string();
   std::filesystem::remove_all(folder);
   OptimizerSettings sgd, momentum, adamw;
   momentum.momentum = 0.9;
@@ -80,7 +81,7 @@ int main(int argc, char** argv) {
   const std::vector<Case> cases = {{"sgd", sgd, 0}, {"sgd momentum .9", momentum, 5}, {"adamw", adamw, 6}};
   fmt::print("LeNet on MNIST, float32, batch 64, 64 queries, {} steps, {} threads; sweep (replay included) against training\n", steps, threads);
   for (const Case& c : cases) {
-    for (const std::string rule : rules) {
+    for (const std::string& rule : rules) {
       const Measured m = measure(c, data, steps, rule, folder);
       const Certificate& z = m.ledger.certificate;
       fmt::print("{:<16} {:<8} training {:6.2f} ms a step, sweep {:6.2f} ms a step: {:4.1f}x{}   residual {:.0e} of Σ|c|, {:.0e} of the change\n", c.name, rule,

@@ -89,6 +89,11 @@ void explain(const Options& o) {
   save(ledger, o.out);
   print_summary(ledger, o, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   const double residual = largest(ledger.certificate.residual_to_contributions);
+  const bool complete_by_construction = ledger.settings.rule == "secant";
+  if (const double expected = ledger.settings.precision == "double" ? 1e-12 : 1e-6; complete_by_construction && residual > expected) {
+    fmt::print(stderr, "pathkernel: the residual is {:.2g} of Σ|c|; rounding in {} explains {:.0e} at most. Look at the run before trusting the shares "
+               "(`pathkernel verify`, or --precision double).\n", residual, ledger.settings.precision, expected);
+  }
   if (o.tolerance > 0 && !(residual <= o.tolerance)) {
     throw ToleranceExceeded(fmt::format("explain: the residual is {:.2g} of Σ|c|, more than --tolerance {:.2g}; the ledger was written to {}", residual, o.tolerance, o.out));
   }

@@ -206,6 +206,10 @@ void save(const Ledger& ledger, const std::string& folder) {
   const fs::path target = fs::absolute(fs::path(folder) / "").parent_path();
   if (fs::exists(target) && !(fs::is_directory(target) && fs::is_empty(target)))
     throw InvalidInput(fmt::format("save(ledger): '{}' exists and is not an empty folder; choose another name or remove it", folder));
+  int64_t bytes = 0;
+  for (const Field& field : fields)
+    if (const Tensor& t = field.of(copy); t.defined()) bytes += static_cast<int64_t>(t.nbytes());
+  check_free_disk(target.parent_path().string(), bytes, "the ledger");
   try {
     fs::create_directories(target.parent_path());
     TemporaryFolder partial(target.string() + fmt::format(".partial-{}", ::getpid()));

@@ -27,7 +27,7 @@ Tensors rows(const Tensors& tensors, int64_t first, int64_t count) {
   return out;
 }
 
-/// The final network and what the optimizer was like there: read from the recording once.
+/// The final network, in the evaluation precision.
 struct Final {
   Tensors weights, buffers;
 };
@@ -150,6 +150,18 @@ int64_t inputs_per_chunk(const SweepOptions& options, const Tensors& weights, co
   return std::max<int64_t>(1, left / per_input);
 }
 
+/// The ledger itself is held whole until it is written.
+void check_ledger_fits(const Recording& recording, const Dataset& data, int64_t layers, int64_t queries, int64_t memory) {
+  const int64_t T = recording.steps(), N = data.size(), C = data.is_classification() ? int64_t(data.class_names.size()) : 1;
+  int64_t draws = 0;
+  for (int64_t s = 0; s < T; ++s) draws += recording.step(s).indices.size(0);
+  const int64_t bytes = queries * (8 * N + 4 * draws + 4 * T * (layers + C) + 16 * T);
+  if (bytes > memory) {
+    throw InvalidInput(fmt::format("explain: the ledger of {} queries over {} draws of examples takes {}, but --memory allows {}; ask fewer queries at a time, or allow more",
+                                   queries, draws, print_bytes(bytes), print_bytes(memory)));
+  }
+}
+
 /// Refused here, where the reason is known, rather than carried into numbers that mean nothing.
 void check_queries(const Queries& queries, const Dataset& data) {
   for (const Tensor& inputs : queries.inputs) {
@@ -231,6 +243,8 @@ Ledger sweep(const Recording& recording, Model& model, const Dataset& data, cons
   const int64_t K = measurement->per_input(), Q = n * K;
 
   Ledger ledger;
+  std::vector<int64_t> layer_of;
+  check_ledger_fits(recording, data, int64_t(Books::layer_names(parameters, &layer_of).size()), Q, options.memory);
   Books books(ledger, recording, parameters, data, Q, options.path_kernel);
   ledger.settings.recording = recording.folder();
   ledger.settings.rule = options.rule.name();

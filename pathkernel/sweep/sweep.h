@@ -17,7 +17,8 @@ struct SweepOptions {
   Convention convention = Convention::propagate;
   at::ScalarType precision = at::kFloat;  ///< of the evaluation; training replays in its own
   std::string measure = "log-odds";
-  int64_t memory = int64_t(4) << 30;      ///< bytes for adjoints, tapes and traces; queries are streamed in chunks that fit
+  int64_t memory = int64_t(4) << 30;      ///< bytes for adjoints, tapes and traces, whose queries are streamed in chunks that fit;
+                                          ///< and, once more, for the ledger itself
   int64_t sampled_steps = 32;             ///< steps on which the split's uncertainty E is measured by doubled panels; 0: not
   bool path_kernel = false;               ///< also Domingos' K(x, x_i) = Σ_s b_i ⟨−λ_s(x), J_{i,s}⟩; scalar outputs only
   bool check = true;                      ///< assert the invariants of design.md section 4 at every step
