@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The theorem at work on MNIST, two pages to look at:  make demo
 # Everything lands in runs/demo; what is there already is not done again (remove the folder to start over).
-#   DIGITS=50   of how many test digits all ten logits are explained        DEMO=DIR   another folder
+#   DIGITS=20   of how many test digits all ten logits are explained        DEMO=DIR   another folder
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-program=${PATHKERNEL:-build/pathkernel} demo=${DEMO:-runs/demo} digits=${DIGITS:-50} threads=${THREADS:+--threads $THREADS}
+program=${PATHKERNEL:-build/pathkernel} demo=${DEMO:-runs/demo} digits=${DIGITS:-100} threads=${THREADS:+--threads $THREADS}
 mkdir -p "$demo"
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
