@@ -7,32 +7,47 @@
 namespace pathkernel {
 namespace {
 
-/// One row; returns its product with `along` (0 without). Eight sums side by side, so that the loop is vectorised without reordering.
+/// One row without `along`.
 template <class T>
-PATHKERNEL_INLINE T row_rank_one(T* dense, T beta, const T* right, T factor, const T* diagonal, const T* along, int64_t n) {
-  if (along == nullptr) {
-    if (diagonal != nullptr) for (int64_t i = 0; i < n; ++i) dense[i] = beta * dense[i] + factor * diagonal[i] * right[i];
-    else for (int64_t i = 0; i < n; ++i) dense[i] = beta * dense[i] + factor * right[i];
-    return 0;
-  }
+PATHKERNEL_INLINE void plain_row(T* dense, T beta, const T* right, T factor, const T* diagonal, int64_t n) {
+  if (diagonal != nullptr) for (int64_t i = 0; i < n; ++i) dense[i] = beta * dense[i] + factor * diagonal[i] * right[i];
+  else for (int64_t i = 0; i < n; ++i) dense[i] = beta * dense[i] + factor * right[i];
+}
+
+/// One row; returns its product with `along`. Sums side by side, so that the loop is vectorised without reordering; the choice of a
+/// diagonal is made outside of it.
+template <bool with_diagonal, class T>
+PATHKERNEL_INLINE T row_along(T* dense, T beta, const T* right, T factor, const T* diagonal, const T* along, int64_t n) {
   constexpr int64_t lanes = 32;
   T sums[lanes] = {};
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) {
     for (int64_t k = 0; k < lanes; ++k) {
-      const T value = beta * dense[i + k] + factor * (diagonal != nullptr ? diagonal[i + k] : T(1)) * right[i + k];
+      T push = factor * right[i + k];
+      if constexpr (with_diagonal) push *= diagonal[i + k];
+      const T value = beta * dense[i + k] + push;
       dense[i + k] = value;
       sums[k] += value * along[i + k];
     }
   }
   for (; i < n; ++i) {
-    dense[i] = beta * dense[i] + factor * (diagonal != nullptr ? diagonal[i] : T(1)) * right[i];
+    dense[i] = beta * dense[i] + factor * right[i] * (with_diagonal ? diagonal[i] : T(1));
     sums[0] += dense[i] * along[i];
   }
   T sum = 0;
   for (const T part : sums) sum += part;
   return sum;
 }
+
+template <class T>
+PATHKERNEL_INLINE T row_rank_one(T* dense, T beta, const T* right, T factor, const T* diagonal, const T* along, int64_t n) {
+  if (along == nullptr) {
+    plain_row(dense, beta, right, factor, diagonal, n);
+    return 0;
+  }
+  return diagonal != nullptr ? row_along<true>(dense, beta, right, factor, diagonal, along, n) : row_along<false>(dense, beta, right, factor, diagonal, along, n);
+}
+
 template <class T>
 PATHKERNEL_INLINE void row_products(T* out, const T* a, const T* b, int64_t K, int64_t R) {
   for (int64_t r = 0; r < R; ++r) out[r] = 0;
