@@ -86,7 +86,7 @@ const Rule* rule_of(const c10::OperatorHandle& op) {
 
 void on_operation(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack) {
   Capture::State* state = current;
-  if (state == nullptr || !state->watching) {
+  if (state == nullptr) {
     run_composite(op, keys, stack);
     return;
   }

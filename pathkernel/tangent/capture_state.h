@@ -29,7 +29,6 @@ struct Capture::State {
 
   Tape& tape;
   Side side;
-  bool watching = true;
   std::unordered_map<const c10::StorageImpl*, std::string> parameter_storage;
   std::optional<MathAttention> math_attention;  ///< query side only: the training side must run what training ran
   std::optional<c10::impl::IncludeDispatchKeyGuard> include;
