@@ -2,7 +2,7 @@
 
 #include <pathkernel/tangent/factors.h>
 #include <pathkernel/tangent/kernels/rank_one.h>
-#include <pathkernel/train/linear_form.h>
+#include <pathkernel/core/coefficient.h>
 
 namespace pathkernel {
 

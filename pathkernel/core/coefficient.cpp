@@ -1,4 +1,4 @@
-#include <pathkernel/train/linear_form.h>
+#include <pathkernel/core/coefficient.h>
 
 namespace pathkernel {
 
