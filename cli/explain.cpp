@@ -21,8 +21,8 @@ namespace pathkernel::cli {
 namespace {
 
 struct Options {
-  std::string folder, data, queries = "test:0-15", measure = "log-odds", rule = "secant", convention = "propagate", precision, memory = "4GiB", out;
-  int64_t panels = 1, sampled_steps = 32, threads = 0;
+  std::string folder, data, queries = "test:0-15", measure = "log-odds", rule = "secant", network, convention = "propagate", precision, memory = "4GiB", out;
+  int64_t panels = 1, from = 0, until = -1, stride = 1, sampled_steps = 32, threads = 0;
   double tolerance = 0;
   bool path_kernel = false, strict = false, json = false;
 };
@@ -34,6 +34,11 @@ SweepOptions sweep_options(const Options& o, const Recording& recording) {
   const std::string precision = o.precision.empty() ? recording.manifest().dtype : o.precision;
   options.precision = precision == "double" ? at::kDouble : at::kFloat;
   options.measure = o.measure;
+  options.from = o.from;
+  options.until = o.until;
+  options.stride = o.stride;
+  using Asked = SweepOptions::Asked;
+  options.network = o.network == "weights" ? Asked::weights : o.network == "average" ? Asked::average : Asked::recorded;
   options.memory = parse_bytes(o.memory);
   options.sampled_steps = o.sampled_steps;
   options.path_kernel = o.path_kernel;
@@ -89,7 +94,7 @@ void explain(const Options& o) {
   save(ledger, o.out);
   print_summary(ledger, o, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   const double residual = largest(ledger.certificate.residual_to_contributions);
-  const bool complete_by_construction = ledger.settings.rule == "secant";
+  const bool complete_by_construction = GradientRule::parse(ledger.settings.rule, 1).complete();
   if (const double expected = ledger.settings.precision == "double" ? 1e-12 : 1e-6; complete_by_construction && residual > expected) {
     fmt::print(stderr, "pathkernel: the residual is {:.2g} of Σ|c|; rounding in {} explains {:.0e} at most. Look at the run before trusting the shares "
                "(`pathkernel verify`, or --precision double).\n", residual, ledger.settings.precision, expected);
@@ -107,8 +112,12 @@ void add_explain(CLI::App& app) {
   command->add_option("recording", o->folder, "Folder that `pathkernel train` wrote")->required();
   command->add_option("--queries", o->queries, "test:0-15, train:3,5,9, test:all, or FILE.npy with inputs")->capture_default_str();
   command->add_option("--measure", o->measure, "log-odds | margin | log-prob | logit:K | logits | loss | output:K")->capture_default_str();
-  command->add_option("--rule", o->rule, "How a step's gradient is taken: secant | gauss:Q | left")->capture_default_str();
+  command->add_option("--rule", o->rule, "How a step's gradient is taken: secant | gauss:Q | midpoint | left; the last three also as gauss:2,closed")->capture_default_str();
   command->add_option("--panels", o->panels, "Cut every step into so many equal parts")->capture_default_str()->check(positive);
+  command->add_option("--from", o->from, "Explain the path from this step on (0: the untrained network)")->capture_default_str()->check(not_negative);
+  command->add_option("--until", o->until, "… to the network before this step (default: the trained one)")->check(not_negative);
+  command->add_option("--stride", o->stride, "Steps that share one gradient of the queries: faster, complete, other shares (how far is measured)")->capture_default_str()->check(positive);
+  command->add_option("--network", o->network, "Which is asked: weights | average (default: the average where the run kept one)")->check(CLI::IsMember({"weights", "average"}));
   command->add_option("--convention", o->convention, "Weight decay as memory (propagate) or as a term of its own (ledger)")->capture_default_str()->check(CLI::IsMember({"propagate", "ledger"}));
   command->add_option("--precision", o->precision, "Of the evaluation: float | double (default: the run's)")->check(CLI::IsMember({"float", "double"}));
   command->add_option("--memory", o->memory, "Queries are streamed in chunks that fit")->capture_default_str();

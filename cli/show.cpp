@@ -34,13 +34,11 @@ struct Term {
 
 /// The right-hand side of the identity, in its order.
 std::vector<Term> terms(const Ledger& l) {
-  return {{"initial", "the untrained network", l.initial},
-          {"examples", "sum over all training examples", l.contributions.sum(0)},
-          {"decay", "weight decay and what it left of the initial weights", l.decay},
-          {"buffers", "running statistics", l.buffers},
-          {"jumps", "where the network is discontinuous", l.jumps},
-          {"rounding", "the optimizer's arithmetic", l.rounding},
-          {"residual", "what the bookkeeping misses", l.residual}};
+  std::vector<Term> all = {{"initial", l.settings.first_step == 0 ? "the untrained network" : "the network at the window's first step", l.initial},
+                           {"examples", "sum over all training examples", l.contributions.sum(0)}};
+  for (const Ledger::Term& term : Ledger::terms()) all.push_back({term.name, term.meaning, l.*term.of});
+  all.push_back({"residual", "what the bookkeeping misses", l.residual});
+  return all;
 }
 
 double at(const Tensor& row, int64_t q) { return row[q].item<double>(); }
@@ -192,7 +190,7 @@ std::string predictions(const Ledger& l, int64_t listed) {
   const Tensor examples = l.contributions.sum(0);
   for (const Prediction& p : check.inputs) {
     if (listed-- <= 0) break;
-    const double start = at(l.initial, p.query) + at(l.decay, p.query) + at(l.buffers, p.query) + at(l.jumps, p.query);
+    const double start = p.sum - at(examples, p.query) - at(l.rounding, p.query);
     table.row({p.input, class_name(l, p.target), class_name(l, p.by_network), class_name(l, p.by_sum), fmt::format("{:+.6f}", start),
                fmt::format("{:+.6f}", at(examples, p.query)), fmt::format("{:+.1e}", at(l.rounding, p.query)), fmt::format("{:+.6f}", p.sum),
                fmt::format("{:+.6f}", at(l.final, p.query))});

@@ -190,6 +190,8 @@ void add_train(CLI::App& app) {
   CLI::Option* epochs = command->add_option("--epochs", m.epochs, "Passes over the training examples; may be a fraction")
                             ->capture_default_str()
                             ->check(positive);
+  command->add_option("--accumulate", m.accumulate, "Micro-batches whose gradients a step adds up")->capture_default_str()->check(positive);
+  command->add_option("--ema", m.ema, "Keep an exponential moving average of the weights with this decay, e.g. 0.99 (0: none)")->capture_default_str();
   command->add_option("--batches", o->batches, "An .npy file, int64 [steps, batch]: which examples each step draws (-1: none)")->excludes(epochs);
   command->add_option("--init", o->init, "A .safetensors file with the initial weights");
   command->add_option("--seed", m.seed, "Of the initial weights and of the order of the examples")->capture_default_str();

@@ -59,11 +59,12 @@ std::string first_disagreement(const Ledger& l) {
   if (differ(compare("by_class against the sum of contributions", l.by_class.sum(0, true), all, all_size, float32_sums))) return found;
   if (differ(compare("by_class against by_class_step", l.by_class, classes.sum(0), all_size, float32_sums))) return found;
 
-  const Tensor sum = l.initial + all[0] + l.decay + l.buffers + l.jumps + l.rounding + l.residual;
-  const Tensor scale = l.initial.abs() + l.final.abs() + l.contributions.abs().sum(0) + l.decay.abs() + l.buffers.abs() + l.jumps.abs();
+  const Tensor sum = l.initial + l.change() + l.residual;
+  Tensor scale = l.initial.abs() + l.final.abs() + l.contributions.abs().sum(0);
+  for (const Ledger::Term& term : Ledger::terms()) scale.add_((l.*term.of).abs());
   if (differ(compare("final against initial + Σ terms", l.final.unsqueeze(0), sum.unsqueeze(0), scale.unsqueeze(0), float64_sums))) return found;
 
-  const Tensor height = l.outputs.abs().amax(0, true) + scale.unsqueeze(0);
+  const Tensor height = l.outputs.nan_to_num(0).abs().amax(0, true) + scale.unsqueeze(0);
   if (differ(compare("outputs at the first step against initial", l.outputs[0].unsqueeze(0), l.initial.unsqueeze(0), height, float32_sums))) return found;
   return compare("outputs at the end against final", l.outputs[-1].unsqueeze(0), l.final.unsqueeze(0), height, float32_sums);
 }

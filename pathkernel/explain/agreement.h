@@ -8,7 +8,7 @@ namespace pathkernel {
 
 /// Checks that a ledger adds up in every view, and says where it first does not ("" when it does):
 ///     contributions = Σ draws of the example;  by_step, by_layer, by_class (and their stepwise forms) sum to Σ_i c_i;
-///     final = initial + Σ_i c_i + decay + buffers + jumps + rounding + residual;  outputs begin at initial and end at final.
+///     final = initial + Σ_i c_i + the other terms + residual;  outputs begin at initial and end at final.
 /// The tolerance is 1e-6 of the absolute values that were summed (draws and stepwise views are float32), 1e-12 for the identity.
 /// Cost: one pass over the draws.
 std::string first_disagreement(const Ledger& ledger);

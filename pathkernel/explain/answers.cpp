@@ -52,6 +52,13 @@ Top top(const Ledger& ledger, int64_t query, int64_t k) {
   return result;
 }
 
+std::vector<Ledger::Term> present_terms(const Ledger& ledger) {
+  std::vector<Ledger::Term> present;
+  for (const Ledger::Term& term : Ledger::terms())
+    if (term.of == &Ledger::rounding || (ledger.*term.of).ne(0).any().item<bool>()) present.push_back(term);
+  return present;
+}
+
 std::vector<WaterfallBar> waterfall(const Ledger& ledger, int64_t query) {
   check_query(ledger, query);
   using Kind = WaterfallBar::Kind;
@@ -65,10 +72,7 @@ std::vector<WaterfallBar> waterfall(const Ledger& ledger, int64_t query) {
     bars.push_back({Kind::examples, "examples pushing up", all.sum_towards});
     bars.push_back({Kind::examples, "examples pushing down", all.sum_away});
   }
-  bars.push_back({Kind::decay, "weight decay", entry(ledger.decay, query)});
-  bars.push_back({Kind::buffers, "buffers", entry(ledger.buffers, query)});
-  bars.push_back({Kind::jumps, "jumps", entry(ledger.jumps, query)});
-  bars.push_back({Kind::rounding, "rounding", entry(ledger.rounding, query)});
+  for (const Ledger::Term& term : present_terms(ledger)) bars.push_back({Kind::term, term.label, entry(ledger.*term.of, query)});
   bars.push_back({Kind::residual, "residual", entry(ledger.residual, query)});
   double height = 0;
   for (WaterfallBar& bar : bars) {
@@ -84,7 +88,7 @@ std::vector<WaterfallBar> waterfall(const Ledger& ledger, int64_t query) {
 Certificate certificate_of(const Ledger& ledger, int64_t query) {
   check_query(ledger, query);
   Certificate one = ledger.certificate;
-  for (Tensor* t : {&one.residual_to_contributions, &one.residual_to_change, &one.rounding_to_change, &one.split_uncertainty})
+  for (Tensor* t : {&one.residual_to_contributions, &one.residual_to_change, &one.rounding_to_change, &one.split_uncertainty, &one.quadrature_defect})
     if (t->defined()) *t = t->narrow(0, query, 1);
   return one;
 }

@@ -27,7 +27,7 @@ constexpr const char* tensors_name = "ledger.safetensors";
 constexpr const char* format_name = "pathkernel ledger";
 
 /// One tensor of the format. `sizes` has a letter a dimension: N examples, Q queries, D draws, T steps, U = T+1, L layers,
-/// C classes, F as many as there are.
+/// C classes, F and M as many as there are.
 struct Field {
   const char* name;
   Tensor& (*of)(Ledger&);
@@ -42,6 +42,8 @@ const Field fields[] = {
     {"initial", OF(initial), at::kDouble, "Q"},
     {"final", OF(final), at::kDouble, "Q"},
     {"decay", OF(decay), at::kDouble, "Q"},
+    {"regulariser", OF(regulariser), at::kDouble, "Q"},
+    {"in_flight", OF(in_flight), at::kDouble, "Q"},
     {"buffers", OF(buffers), at::kDouble, "Q"},
     {"jumps", OF(jumps), at::kDouble, "Q"},
     {"rounding", OF(rounding), at::kDouble, "Q"},
@@ -63,6 +65,8 @@ const Field fields[] = {
     {"certificate.residual_to_change", OF(certificate.residual_to_change), at::kDouble, "Q"},
     {"certificate.rounding_to_change", OF(certificate.rounding_to_change), at::kDouble, "Q"},
     {"certificate.split_uncertainty", OF(certificate.split_uncertainty), at::kDouble, "Q", true},
+    {"certificate.quadrature_defect", OF(certificate.quadrature_defect), at::kDouble, "Q", true},
+    {"certificate.stride_deviation", OF(certificate.stride_deviation), at::kDouble, "M", true},
 };
 #undef OF
 
@@ -114,10 +118,11 @@ json to_json(Ledger& ledger) {
   return {{"format", format_name},
           {"version", ledger_format_version},
           {"written_by", "pathkernel " PATHKERNEL_VERSION},
-          {"identity", "final = initial + sum over examples of contributions + decay + buffers + jumps + rounding + residual"},
+          {"identity", "final = initial + sum over examples of contributions + decay + regulariser + in_flight + buffers + jumps + rounding + residual"},
           {"tensors", {{"file", tensors_name}, {"hashes", hashes(ledger)}}},
           {"settings",
-           {{"recording", s.recording}, {"rule", s.rule}, {"panels", s.panels}, {"convention", s.convention},
+           {{"recording", s.recording}, {"rule", s.rule}, {"panels", s.panels}, {"convention", s.convention}, {"stride", s.stride},
+            {"network", s.network}, {"regulariser", s.regulariser},
             {"precision", s.precision}, {"measure", s.measure}, {"queries", s.queries}, {"first_step", s.first_step},
             {"last_step", s.last_step}}},
           {"queries", queries},
@@ -136,6 +141,9 @@ void from_json(const json& j, Ledger& ledger) {
   s.at("rule").get_to(out.rule);
   s.at("panels").get_to(out.panels);
   s.at("convention").get_to(out.convention);
+  s.at("stride").get_to(out.stride);
+  s.at("network").get_to(out.network);
+  s.at("regulariser").get_to(out.regulariser);
   s.at("precision").get_to(out.precision);
   s.at("measure").get_to(out.measure);
   s.at("queries").get_to(out.queries);

@@ -7,7 +7,7 @@
 namespace pathkernel {
 
 /// Ledgers of this format version are read by this program; another version is refused by name. docs/ledger.md is the format.
-inline constexpr int ledger_format_version = 1;
+inline constexpr int ledger_format_version = 2;
 
 /// Writes `folder` with ledger.json and ledger.safetensors. They are written into a sibling folder first, which is renamed when
 /// whole: a run killed at any moment leaves no half-written ledger under this name.

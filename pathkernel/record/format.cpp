@@ -20,6 +20,7 @@ NamedTensors flatten(const Checkpoint& checkpoint) {
   add("parameters", checkpoint.parameters);
   add("buffers", checkpoint.buffers);
   add("optimizer", checkpoint.optimizer);
+  add("average", checkpoint.average);
   return all;
 }
 
@@ -32,9 +33,10 @@ Checkpoint unflatten(int64_t step, const NamedTensors& tensors) {
     NamedTensors* list = group == "parameters"  ? &checkpoint.parameters
                          : group == "buffers"   ? &checkpoint.buffers
                          : group == "optimizer" ? &checkpoint.optimizer
+                         : group == "average"   ? &checkpoint.average
                                                 : nullptr;
     if (!list || slash == std::string::npos)
-      throw CorruptData(fmt::format("checkpoint of step {}: tensor \"{}\" is none of parameters/, buffers/, optimizer/", step, t.name));
+      throw CorruptData(fmt::format("checkpoint of step {}: tensor \"{}\" is none of parameters/, buffers/, optimizer/, average/", step, t.name));
     list->push_back({t.name.substr(slash + 1), t.tensor});
   }
   return checkpoint;

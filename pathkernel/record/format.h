@@ -25,9 +25,9 @@ CREATE TABLE checkpoints(step INTEGER PRIMARY KEY, file TEXT NOT NULL, bytes INT
 /// "checkpoints/step-00000031.safetensors", relative to the recording's folder.
 std::string checkpoint_file(int64_t step);
 
-/// parameters/…, buffers/…, optimizer/…; one list for the safetensors file.
+/// parameters/…, buffers/…, optimizer/…, average/…; one list for the safetensors file.
 NamedTensors flatten(const Checkpoint& checkpoint);
-/// @throws CorruptData for a name outside the three groups.
+/// @throws CorruptData for a name outside the four groups.
 Checkpoint unflatten(int64_t step, const NamedTensors& tensors);
 
 /// The hash a log line holds: parameters in the model's order, then buffers.

@@ -17,6 +17,7 @@ namespace format {
 
 nlohmann::json to_json(const Manifest& m) {
   return {{"model", m.model},       {"objective", m.objective},
+          {"accumulate", m.accumulate}, {"ema", m.ema},
           {"dtype", m.dtype},       {"optimizer", m.optimizer},
           {"data", m.data},         {"data_fingerprint", hex(m.data_fingerprint)},
           {"examples", m.examples}, {"batch", m.batch},
@@ -37,6 +38,8 @@ Manifest manifest_from(const nlohmann::json& json) {
   std::string fingerprint;
   read("model", m.model);
   read("objective", m.objective);
+  read("accumulate", m.accumulate);
+  read("ema", m.ema);
   read("dtype", m.dtype);
   read("optimizer", m.optimizer);
   read("data", m.data);

@@ -3,7 +3,7 @@
 #include <pathkernel/model/dtype.h>
 #include <pathkernel/record/format.h>
 #include <pathkernel/record/record_run.h>
-#include <pathkernel/train/step.h>
+#include <pathkernel/train/trainer.h>
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/isfinite.h>
@@ -19,8 +19,8 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-Checkpoint state_of(const Model& model, const Optimizer& optimizer, int64_t step) {
-  return {step, model.parameters(), model.buffers(), optimizer.state()};
+Checkpoint state_of(const Model& model, const Trainer& trainer, int64_t step) {
+  return {step, model.parameters(), model.buffers(), trainer.optimizer().state(), trainer.average() ? trainer.average()->values() : NamedTensors{}};
 }
 
 /// A sum is not finite where one of its terms is not, and costs an eighth of looking at each; only a sum that is not finite (large
@@ -56,12 +56,11 @@ RunOutcome record_run(const std::string& folder, Manifest manifest, Model& model
   if (steps == 0) throw InvalidInput("record_run: there are no batches to train on; give more epochs or examples");
   complete(manifest, model, data, steps);
   const at::ScalarType dtype = parse_dtype(manifest.dtype);
-  const auto objective = make_objective(manifest.objective);
-  const auto optimizer = make_optimizer(manifest.optimizer, model.parameters());
+  Trainer trainer(manifest, model);
 
   RunOutcome outcome;
   Recorder recorder(folder, manifest);
-  recorder.begin(state_of(model, *optimizer, 0));
+  recorder.begin(state_of(model, trainer, 0));
   for (int64_t s = 0; s < steps; ++s) {
     if (progress) progress("training", s, steps);
     auto begin = Clock::now();
@@ -71,7 +70,7 @@ RunOutcome record_run(const std::string& folder, Manifest manifest, Model& model
     record.random_seed = stream_seed(manifest.seed, Stream::step, static_cast<uint64_t>(s));
     record.lr = learning_rate(manifest.optimizer, s, steps);
     const Batch batch = take(data, batches[s], dtype);
-    record.loss = training_step(model, *objective, *optimizer, batch, record.lr, record.random_seed).loss;
+    record.loss = trainer.step(batch, record.lr, record.random_seed).loss;
     outcome.seconds += seconds_since(begin);
 
     begin = Clock::now();
@@ -85,7 +84,7 @@ RunOutcome record_run(const std::string& folder, Manifest manifest, Model& model
     recorder.step(record);
     outcome.steps = s + 1;
     outcome.last_loss = record.loss;
-    if (recorder.wants_checkpoint(s + 1) || s + 1 == steps) recorder.checkpoint(state_of(model, *optimizer, s + 1));
+    if (recorder.wants_checkpoint(s + 1) || s + 1 == steps) recorder.checkpoint(state_of(model, trainer, s + 1));
     outcome.recording_seconds += seconds_since(begin);
   }
   const auto begin = Clock::now();

@@ -20,10 +20,11 @@ struct StepRecord {
   uint64_t hash = 0;      ///< hash_of(parameters, buffers) after the update
 };
 
-/// State at the start of step `step`: parameters, buffers, optimizer state.
+/// State at the start of step `step`.
 struct Checkpoint {
   int64_t step = 0;
   NamedTensors parameters, buffers, optimizer;
+  NamedTensors average;   ///< of the weights, where one is kept
 };
 
 enum class RunStatus { running, complete, diverged };

@@ -1,7 +1,9 @@
 #include <pathkernel/sweep/books.h>
 
-#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 namespace pathkernel {
 namespace {
@@ -28,29 +30,33 @@ std::vector<std::string> Books::layer_names(const NamedTensors& parameters, std:
   return names;
 }
 
-Books::Books(Ledger& ledger, const Recording& recording, const NamedTensors& parameters, const Dataset& data, int64_t queries, bool path_kernel) : ledger_(ledger) {
-  const int64_t T = recording.steps(), N = data.size(), Q = queries;
+Books::Books(Ledger& ledger, const Recording& recording, const Window& window, const NamedTensors& parameters, const Dataset& data, int64_t queries, bool path_kernel)
+    : ledger_(ledger), first_step_(window.from) {
+  const int64_t T = window.steps(), N = data.size(), Q = queries;
   std::vector<Tensor> examples, steps;
   int64_t draws = 0;
-  for (int64_t s = 0; s < T; ++s) {
+  for (int64_t s = window.from; s < window.until; ++s) {
     first_draw_.push_back(draws);
     const Tensor indices = recording.step(s).indices;
     examples.push_back(indices);
     steps.push_back(at::zeros_like(indices).fill_(s));
     draws += indices.size(0);
   }
-  ledger.layers = layer_names(parameters, &layer_of_);
+  std::vector<int64_t> layer_of;
+  ledger.layers = layer_names(parameters, &layer_of);
+  layer_of_ = at::tensor(layer_of, at::kLong);
   const bool classes = data.is_classification();
   ledger.classes = classes ? data.class_names : std::vector<std::string>{"all"};
   class_of_ = classes ? data.targets.to(at::kLong) : at::zeros({N}, at::kLong);
   const int64_t L = int64_t(ledger.layers.size()), C = int64_t(ledger.classes.size());
   const auto f64 = at::TensorOptions().dtype(at::kDouble);
-  for (Tensor* t : {&ledger.initial, &ledger.final, &ledger.decay, &ledger.buffers, &ledger.jumps, &ledger.rounding, &ledger.residual}) *t = at::zeros({Q}, f64);
+  for (Tensor* t : {&ledger.initial, &ledger.final, &ledger.residual}) *t = at::zeros({Q}, f64);
+  for (const Ledger::Term& term : Ledger::terms()) ledger.*term.of = at::zeros({Q}, f64);
   ledger.contributions = at::zeros({N, Q}, f64);
   ledger.by_step = at::zeros({T, Q}, f64);
   ledger.by_layer = at::zeros({L, Q}, f64);
   ledger.by_class = at::zeros({C, Q}, f64);
-  ledger.outputs = at::zeros({T + 1, Q}, f64);
+  ledger.outputs = at::full({T + 1, Q}, std::numeric_limits<double>::quiet_NaN(), f64);  // until it is evaluated
   ledger.draws = at::zeros({draws, Q}, f64.dtype(at::kFloat));
   ledger.by_layer_step = at::zeros({T, L, Q}, f64.dtype(at::kFloat));
   ledger.by_class_step = at::zeros({T, C, Q}, f64.dtype(at::kFloat));
@@ -62,44 +68,44 @@ Books::Books(Ledger& ledger, const Recording& recording, const NamedTensors& par
 }
 
 void Books::step(const StepTrace& trace, const StepAccount& account, const Tensor& columns) {
-  const int64_t s = trace.step, B = trace.indices.size(0), n = columns.size(0);
-  Tensor draws = at::zeros({B, n}, at::kDouble), kernel;
-  Tensor by_layer = at::zeros({int64_t(ledger_.layers.size()), n}, at::kDouble);
-  for (size_t l = 0; l < account.draws.size(); ++l) {
-    if (!account.draws[l].defined()) continue;
-    const Tensor part = account.draws[l].to(at::kCPU, at::kDouble);
-    draws.add_(part);
-    by_layer.select(0, layer_of_[l]).add_(part.sum(0));
-  }
+  const int64_t s = trace.step - first_step_, n = columns.size(0);
+  const Tensor draws = account.draws.cpu();
+  const Tensor by_layer = at::zeros({int64_t(ledger_.layers.size()), n}, at::kDouble).index_add_(0, layer_of_, account.by_parameter.cpu());
+  const Tensor by_class = at::zeros({int64_t(ledger_.classes.size()), n}, at::kDouble).index_add_(0, class_of_.index_select(0, trace.indices), draws);
   // The ledger's columns of these queries are neighbours: views, not copies.
   const int64_t first = columns[0].item<int64_t>(), stride = n > 1 ? columns[1].item<int64_t>() - first : 1;
   const auto own = [&](const Tensor& t) { return t.slice(-1, first, first + (n - 1) * stride + 1, stride); };
-  own(ledger_.draws.narrow(0, first_draw_[size_t(s)], B)).copy_(draws);
+  own(ledger_.draws.narrow(0, first_draw_[size_t(s)], trace.draws())).copy_(draws);
   own(ledger_.contributions).index_add_(0, trace.indices, draws);
   own(ledger_.by_layer_step.select(0, s)).copy_(by_layer);
   own(ledger_.by_layer).add_(by_layer);
   own(ledger_.by_step.select(0, s)).copy_(draws.sum(0));
-  Tensor by_class = at::zeros({int64_t(ledger_.classes.size()), n}, at::kDouble).index_add_(0, class_of_.index_select(0, trace.indices), draws);
   own(ledger_.by_class_step.select(0, s)).copy_(by_class);
   own(ledger_.by_class).add_(by_class);
   own(ledger_.decay).add_(account.decay.cpu());
+  own(ledger_.regulariser).add_(account.regulariser.cpu());
   own(ledger_.rounding).add_(account.rounding.cpu());
   own(ledger_.buffers).add_(account.buffers.cpu());
-  if (!ledger_.path_kernel.defined()) return;
-  for (const Tensor& part : account.kernel) {
-    if (part.defined()) own(ledger_.path_kernel).index_add_(0, trace.indices, part.to(at::kCPU, at::kDouble), -1);
-  }
+  if (ledger_.path_kernel.defined()) own(ledger_.path_kernel).index_add_(0, trace.indices, account.kernel.cpu(), -1);
+}
+
+void Books::segment(const SegmentGradient& gradient, int64_t k, const Tensor& columns) {
+  const auto column = [&](const Tensor& t) { return t.select(1, k).to(at::kCPU, at::kDouble); };
+  if (gradient.jumps.defined()) ledger_.jumps.index_add_(0, columns, column(gradient.jumps));
+  if (!gradient.defect.defined()) return;
+  if (!defect_.defined()) defect_ = at::zeros_like(ledger_.initial);
+  defect_.index_add_(0, columns, column(gradient.defect));
 }
 
 void Books::output(int64_t s, const Tensor& values, int64_t first_input) {
   const int64_t K = values.size(1);
-  ledger_.outputs.select(0, s).narrow(0, first_input * K, values.size(0) * K).copy_(values.reshape(-1).to(at::kCPU, at::kDouble));
+  ledger_.outputs.select(0, s - first_step_).narrow(0, first_input * K, values.size(0) * K).copy_(values.reshape(-1).to(at::kCPU, at::kDouble));
 }
 
 void Books::close() {
   ledger_.initial = ledger_.outputs.select(0, 0).clone();
   ledger_.final = ledger_.outputs.select(0, -1).clone();
-  ledger_.residual = ledger_.final - ledger_.initial - ledger_.contributions.sum(0) - ledger_.decay - ledger_.buffers - ledger_.jumps - ledger_.rounding;
+  ledger_.residual = ledger_.final - ledger_.initial - ledger_.change();
 }
 
 }  // namespace pathkernel

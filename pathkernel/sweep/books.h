@@ -5,6 +5,8 @@
 #include <pathkernel/record/recording.h>
 #include <pathkernel/sweep/adjoint.h>
 #include <pathkernel/sweep/ledger.h>
+#include <pathkernel/sweep/segment_gradient.h>
+#include <pathkernel/sweep/window.h>
 
 #include <vector>
 
@@ -14,23 +16,29 @@ namespace pathkernel {
 /// draws in float64, so that all add up.
 class Books {
  public:
-  /// @param queries  Q: measurements over all inputs
-  Books(Ledger& ledger, const Recording& recording, const NamedTensors& parameters, const Dataset& data, int64_t queries, bool path_kernel);
+  /// @param window  the ledger's steps   @param queries  Q: measurements over all inputs
+  Books(Ledger& ledger, const Recording& recording, const Window& window, const NamedTensors& parameters, const Dataset& data, int64_t queries, bool path_kernel);
 
   /// @param columns  int64 [n]: the ledger's columns that the account's n queries are
   void step(const StepTrace& trace, const StepAccount& account, const Tensor& columns);
-  /// The measurement before step s (or, s = T, at the end). @param values [n, K], rows are inputs first_input…
+  /// What a segment's gradient leaves out for measurement k: jumps, and what quadrature misses.
+  void segment(const SegmentGradient& gradient, int64_t k, const Tensor& columns);
+  /// Σ_s |r_s| of the rule's nodes, [Q]; undefined where no rule had any.
+  const Tensor& quadrature_defect() const { return defect_; }
+  /// The measurement before step s (or at the window's end). @param values [n, K], rows are inputs first_input…
   void output(int64_t s, const Tensor& values, int64_t first_input);
-  /// Sums what is summed last: by_step and by_layer from their finer views, the residual.
+  /// Sums what is summed last: the residual.
   void close();
 
   static std::vector<std::string> layer_names(const NamedTensors& parameters, std::vector<int64_t>* layer_of);
 
  private:
   Ledger& ledger_;
-  std::vector<int64_t> layer_of_;      ///< per parameter
-  std::vector<int64_t> first_draw_;    ///< per step: its first row of `draws`
+  Tensor layer_of_;                    ///< [parameters] int64
+  int64_t first_step_;
+  std::vector<int64_t> first_draw_;    ///< per step of the window: its first row of `draws`
   Tensor class_of_;                    ///< [N] int64
+  Tensor defect_;
 };
 
 }  // namespace pathkernel

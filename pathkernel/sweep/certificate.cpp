@@ -28,6 +28,24 @@ std::string percent(double share) { return fmt::format("{:.2g} %", 100 * share);
 
 }  // namespace
 
+const std::vector<Ledger::Term>& Ledger::terms() {
+  static const std::vector<Term> all = {
+      {"decay", "weight decay", "weight decay and what it left of the first weights", &Ledger::decay},
+      {"regulariser", "regulariser", "the regulariser's term of the loss", &Ledger::regulariser},
+      {"in_flight", "in flight", "pushes from before the window that arrived in it", &Ledger::in_flight},
+      {"buffers", "buffers", "running statistics", &Ledger::buffers},
+      {"jumps", "jumps", "where the network is discontinuous", &Ledger::jumps},
+      {"rounding", "rounding", "the run's arithmetic", &Ledger::rounding},
+  };
+  return all;
+}
+
+Tensor Ledger::change() const {
+  Tensor sum = contributions.sum(0);
+  for (const Term& term : terms()) sum.add_(this->*term.of);
+  return sum;
+}
+
 std::string LedgerSettings::conventions() const {
   return fmt::format("{}, frozen preconditioner, credit at draw time",
                      convention == "ledger" ? "decay as a term of its own" : "propagated decay");
@@ -45,6 +63,8 @@ std::string Certificate::brief(const std::string& conventions) const {
   } else {
     line += "; uncertainty of the shares not measured";
   }
+  if (const auto a = spread(quadrature_defect)) line += fmt::format("; the rule's nodes miss {:.1g} (at most {:.1g}) along the path", a->median, a->largest);
+  if (const auto d = spread(stride_deviation)) line += fmt::format("; shares differ by {} from those of stride 1 (on {} queries)", percent(d->median), stride_deviation.numel());
   if (correction_share > 0) line += fmt::format("; {} of the reverse pass by operations without a rule", percent(correction_share));
   if (!replay_exact) line += fmt::format("; replay drifted from step {} on, the drift is booked as rounding", first_drift);
   return line + "; conventions: " + conventions;

@@ -17,6 +17,10 @@ struct SweepOptions {
   Convention convention = Convention::propagate;
   at::ScalarType precision = at::kFloat;  ///< of the evaluation; training replays in its own
   std::string measure = "log-odds";
+  int64_t from = 0, until = -1;           ///< the window of the path: steps from … until−1 (−1: to the end)
+  int64_t stride = 1;                     ///< steps that share one segment gradient (theory 2.7): complete, cheaper, other shares
+  enum class Asked { recorded, weights, average };
+  Asked network = Asked::recorded;        ///< which network is asked: recorded means the averaged one where an average was kept
   int64_t memory = int64_t(4) << 30;      ///< bytes for adjoints, tapes and traces, whose queries are streamed in chunks that fit;
                                           ///< and, once more, for the ledger itself
   int64_t sampled_steps = 32;             ///< steps on which the split's uncertainty E is measured by doubled panels; 0: not
@@ -28,6 +32,7 @@ struct SweepOptions {
 
 /// The main job: every prediction of the recorded run as a sum over its training examples (theory 2.2), with a certificate.
 /// Steps are replayed from checkpoints stretch by stretch and swept backwards; one replay per chunk of queries.
+/// With a window the sum runs from the network at its beginning to the network at its end; adjacent windows add up.
 /// @param model  of the recorded architecture (weights are overwritten)   @param data  the training part
 /// Cost per chunk: one replay + per step one forward and one reverse pass of the queries and the contraction of theory 4f.
 /// @throws InvalidInput for queries that do not fit the model; InvariantViolated, ReplayMismatch (see Tracer).

@@ -1,5 +1,6 @@
 #include <pathkernel/sweep/uncertainty.h>
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/sqrt.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
@@ -8,24 +9,24 @@
 namespace pathkernel {
 namespace {
 
-/// The step's own shares of the queries, [B, n].
+/// The step's own shares of the queries, [D, n], parameter by parameter added.
 Tensor shares(const StepTrace& trace, const FactorSet& G) {
-  Tensor sum;
-  for (size_t l = 0; l < trace.weights.size(); ++l) {
-    const FactorList& g = trace.gradients.parameters[l];
-    if (g.empty() || G.parameters[l].empty()) continue;
-    const LinearForm& f = trace.form[l];
-    const Coefficient& d = f.D.is_zero() ? f.E : f.D;
-    Tensor part;
-    if (d.is_diagonal()) {
-      const Tensor dense = materialise(G.parameters[l], G.examples, trace.weights[l].numel(), {});
-      part = contract(g, dense * d.diagonal.unsqueeze(0), trace.gradients.examples);
-    } else {
-      part = inner(g, G.parameters[l], trace.gradients.examples, G.examples) * d.number;
+  Tensors parts;
+  for (const Pass& pass : trace.passes) {
+    Tensor sum;
+    const int64_t count = pass.gradients.examples;
+    for (size_t l = 0; l < trace.weights.size(); ++l) {
+      const FactorList &g = pass.gradients.parameters[l], &h = G.parameters[l];
+      if (g.empty() || h.empty()) continue;
+      const LinearForm& f = trace.form[l];
+      const Coefficient& d = f.D.is_zero() ? f.E : f.D;
+      const Tensor part = d.is_diagonal() ? contract(g, materialise(h, G.examples, trace.weights[l].numel(), {}) * d.diagonal.unsqueeze(0), count)
+                                          : inner(g, h, count, G.examples) * d.number;
+      sum = sum.defined() ? sum + part : part;
     }
-    sum = sum.defined() ? sum + part : part;
+    if (sum.defined()) parts.push_back(sum);
   }
-  return sum;
+  return parts.empty() ? Tensor() : at::cat(parts);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <ATen/ops/arange.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <pathkernel/core/error.h>
+#include <pathkernel/tangent/decisions.h>
 #include <pathkernel/tangent/kernels/max_pool.h>
 #include <pathkernel/tangent/owners.h>
 #include <pathkernel/tangent/rule.h>
@@ -144,7 +145,7 @@ void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stac
 
   std::vector<Slot> slots;
   Tensors slot_tensors;
-  bool active = false, owned = false;
+  bool active = false, owned = false, decided = false;
   bool enters = false;  // something that needs a gradient and belongs to no example: a parameter, or made of parameters
   each_tensor(arguments, [&](int32_t argument, int32_t position, const Tensor& tensor) {
     const ValueId id = tape.find(tensor);
@@ -156,6 +157,7 @@ void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stac
     slot_tensors.push_back(tensor);
     const bool one_active = is_active(id, tensor), one_shared = tape.values[size_t(id)].shared();
     active = active || one_active;
+    decided = decided || tape.values[size_t(id)].decision;
     owned = owned || !one_shared;
     enters = enters || (one_active && one_shared);
   });
@@ -180,6 +182,9 @@ void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stac
   for (size_t a = 0; a < count; ++a) {
     const auto* alias = schema.arguments()[a].alias_info();
     if (alias != nullptr && alias->isWrite() && arguments[a].isTensor()) written = int32_t(a);
+  }
+  if (side == Side::query && active && hides_a_jump(schema.name())) {
+    throw InvalidInput("the tape: " + schema.name() + " jumps without showing where; write it as x − floor(x / m)·m, so that the jumps can be told from the slope");
   }
   const bool renames_only = op.hasTag(at::Tag::inplace_view);
   const Tensor target = written >= 0 ? arguments[size_t(written)].toTensor() : Tensor();
@@ -208,7 +213,7 @@ void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stac
     node.op = *functional;
     node.name = functional->operator_name().name;
   }
-  record(std::move(node), slot_tensors, returned_tensors(*stack, base), {active, enters, owned, target, renames_only});
+  record(std::move(node), slot_tensors, returned_tensors(*stack, base), {active, enters, owned, active || decided, target, renames_only});
 }
 
 bool Capture::State::is_active(ValueId id, const Tensor& tensor) const {
@@ -261,7 +266,12 @@ void Capture::State::record(Node node, const Tensors& slot_tensors, const Tensor
       }
     }
     Value value;
-    value.active = side == Side::query ? seen.active && at::isFloatingType(output.scalar_type()) : output.requires_grad();
+    if (side == Side::query) {
+      value.decision = seen.decided && (!seen.active || is_decision(node.name, output.scalar_type()));
+      value.active = seen.active && !value.decision;
+    } else {
+      value.active = output.requires_grad();
+    }
     try {
       if (seen.owned) value.owner = output_owner(node, slot_tensors, owners, output, k);
     } catch (const InvalidInput& refused) {  // an error only where something depends on it (the weight total of a loss does not matter)
@@ -278,6 +288,9 @@ void Capture::State::record(Node node, const Tensors& slot_tensors, const Tensor
     if (side == Side::query) {
       for (const ValueId id : node.outputs) {
         if (id != no_value) keep_input(id);
+      }
+      for (size_t k = 0; k < node.slots.size(); ++k) {
+        if (tape.values[size_t(node.slots[k].value)].decision) tape.decisions.push_back({tape.nodes.size(), k});
       }
     } else {
       on_entry(node, outputs);

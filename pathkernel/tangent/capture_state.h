@@ -45,7 +45,7 @@ struct Capture::State {
   void keep_input(ValueId id);
   void keep_overwritten(const Tensor& target);
   struct Seen {
-    bool active, enters, owned;
+    bool active, enters, owned, decided;
     const Tensor& target;  ///< what an in-place operation wrote to; undefined for others
     bool renames_only;
   };

@@ -148,6 +148,7 @@ Tensor output_owner(const Node& node, const Tensors& slot_tensors, const Tensors
   }
   if (!owner.defined()) return {};
   if (output.dim() == 0 && owner.dim() == 0) return owner;
+  if (node.name == "aten::nonzero") return owner.masked_select(input.ne(0)).unsqueeze(1).expand(output.sizes());
   if (node.name == "aten::embedding") return owner.unsqueeze(-1).expand(output.sizes());
   if (node.name == "aten::view" || node.name == "aten::_unsafe_view" || node.name == "aten::_reshape_alias") return owner.reshape(output.sizes());
   if (moves.count(node.name)) return moved(node, slot_tensors, slot_owners, output_index);

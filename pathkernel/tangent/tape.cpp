@@ -18,6 +18,19 @@ int64_t Tape::bytes() const {
   return total;
 }
 
+namespace {
+
+/// Two arguments that are no tensors; kinds that are not compared count as equal.
+bool same_argument(const c10::IValue& a, const c10::IValue& b) {
+  if (a.isInt() && b.isInt()) return a.toInt() == b.toInt();
+  if (a.isDouble() && b.isDouble()) return a.toDouble() == b.toDouble();
+  if (a.isBool() && b.isBool()) return a.toBool() == b.toBool();
+  if (a.isIntList() && b.isIntList()) return a.toIntVector() == b.toIntVector();
+  return true;
+}
+
+}  // namespace
+
 bool same_structure(const Tape& a, const Tape& b, std::string* difference) {
   const auto differ = [&](std::string what) {
     if (difference) *difference = std::move(what);
@@ -28,6 +41,9 @@ bool same_structure(const Tape& a, const Tape& b, std::string* difference) {
     const Node &x = a.nodes[k], &y = b.nodes[k];
     if (x.name != y.name) return differ("operation " + std::to_string(k) + " is " + x.name + " at one end and " + y.name + " at the other");
     if (x.outputs != y.outputs || x.slots.size() != y.slots.size()) return differ("operation " + std::to_string(k) + " (" + x.name + ") reads other values");
+    for (size_t j = 0; j < std::min(x.arguments.size(), y.arguments.size()); ++j) {
+      if (!same_argument(x.arguments[j], y.arguments[j])) return differ("operation " + std::to_string(k) + " (" + x.name + ") is called with other numbers");
+    }
     for (size_t j = 0; j < x.slots.size(); ++j) {
       if (x.slots[j].value != y.slots[j].value) return differ("operation " + std::to_string(k) + " (" + x.name + ") reads other values");
     }

@@ -43,8 +43,8 @@ class MeanSquaredError : public Objective {
 
 }  // namespace
 
-Tensor Objective::weights(const Tensor& losses) const {
-  return at::full(losses.sizes(), 1.0 / static_cast<double>(losses.size(0)), losses.options());
+Tensor Objective::weights(const Tensor& losses, int64_t passes) const {
+  return at::full(losses.sizes(), 1.0 / static_cast<double>(passes * losses.size(0)), losses.options());
 }
 
 std::unique_ptr<Objective> make_objective(const std::string& name) {

@@ -14,8 +14,8 @@ class Objective {
   virtual std::string name() const = 0;
   /// @param outputs  the model's, first dimension n   @param targets [n, ...]   @return [n]
   virtual Tensor losses(const Tensors& outputs, const Tensor& targets) const = 0;
-  /// b [n], summing to one for the mean.
-  virtual Tensor weights(const Tensor& losses) const;
+  /// b [n], detached: 1/(passes·n), so that the weights of a step's passes (micro-batches) sum to one.
+  virtual Tensor weights(const Tensor& losses, int64_t passes = 1) const;
 };
 
 /// cross-entropy (logits [n, C], int64 labels [n]) | mse (½ is not included: mean over output coordinates of (f−y)²)

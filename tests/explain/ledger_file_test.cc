@@ -128,9 +128,9 @@ class DamagedLedger : public ::testing::Test {
 
 TEST_F(DamagedLedger, OtherVersion) {
   json manifest = manifest_of(folder);
-  manifest["version"] = 2;
+  manifest["version"] = 3;
   write_manifest(folder, manifest);
-  EXPECT_TRUE(has(message_of(folder), "format version 2, this program reads version 1"));
+  EXPECT_TRUE(has(message_of(folder), "format version 3, this program reads version 2"));
 }
 
 TEST_F(DamagedLedger, MissingField) {

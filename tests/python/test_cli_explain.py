@@ -50,7 +50,7 @@ def test_pipeline_on_digits(tmp_path):
     assert sorted(p.name for p in ledger.iterdir()) == ["ledger.json", "ledger.safetensors"]
 
     numbers, about = load_file(ledger / "ledger.safetensors"), json.loads((ledger / "ledger.json").read_text())
-    total = sum(numbers[k] for k in ("initial", "decay", "buffers", "jumps", "rounding", "residual")) + numbers["contributions"].sum(0)
+    total = sum(numbers[k] for k in ("initial", "decay", "regulariser", "in_flight", "buffers", "jumps", "rounding", "residual")) + numbers["contributions"].sum(0)
     assert np.abs(total - numbers["final"]).max() <= 1e-12 * np.abs(numbers["contributions"]).sum(0).max()
     assert [q["input"] for q in about["queries"]] == [f"test:{k}" for k in range(6)]
     assert all(q["measurement"].startswith("log-odds of ") for q in about["queries"])

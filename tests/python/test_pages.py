@@ -94,7 +94,7 @@ def test_show_reads_a_ledger_written_elsewhere(tmp_path):
     c = tensors["contributions"][:, 1]
     assert [p["example"] for p in account["towards"]] == list(np.argsort(-c)[:3])
     assert [p["example"] for p in account["away"]] == list(np.argsort(c)[:3])
-    terms = sum(account[name] for name in ("initial", "examples", "decay", "buffers", "jumps", "rounding", "residual"))
+    terms = sum(account[name] for name in ("initial", "examples", "decay", "regulariser", "in_flight", "buffers", "jumps", "rounding", "residual"))
     assert terms == pytest.approx(account["final"], abs=1e-12)
     text = run("show", tmp_path / "ledger").stdout
     assert max(len(line) for line in text.splitlines()[4:10]) <= 100, "the table fits a terminal"

@@ -81,7 +81,7 @@ RecordedRun record(const Net& net, const OptimizerSettings& optimizer, at::Scala
 /// The certificate's residual and the sum itself, both below `share` of Σ|c|; every view adds up; nothing is NaN.
 void expect_complete(const Ledger& ledger, double share) {
   EXPECT_LE(largest(ledger.certificate.residual_to_contributions), share);
-  const Tensor sum = ledger.initial + ledger.contributions.sum(0) + ledger.decay + ledger.buffers + ledger.jumps + ledger.rounding;
+  const Tensor sum = ledger.initial + ledger.change();
   const Tensor size = ledger.contributions.abs().sum(0);
   EXPECT_LE(((ledger.final - sum).abs() / size).max().item<double>(), share);
   EXPECT_GT(size.min().item<double>(), 0);
@@ -287,7 +287,7 @@ TEST(Completeness, UniformShiftEarnsNothing) {
     measurement->prepare(model->forward({asked.inputs}, Mode::eval), asked.targets);
     const QueryPath path(*model, {asked.inputs}, *measurement);
     const auto begin = path.at(w0, {}), end = path.at(w1, {});
-    const auto G = segment_gradient({}, path, {w0, {}, *begin}, {w1, {}, *end});
+    const auto G = segment_gradient({}, path, {w0, {}, *begin}, {w1, {}, *end}).G;
     const Tensor shift = contract(G[0].parameters.back(), at::zeros({1, 3}, at::kDouble) + 1, 4);  // ⟨G of fc2.bias, (1, 1, 1)⟩
     EXPECT_LE(largest(shift), 1e-15);
   }

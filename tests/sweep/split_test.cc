@@ -69,7 +69,7 @@ Tensor secant(Model& model, const Tensors& w0, const Tensors& w1, const Tensor& 
   measurement->prepare(model.forward({queries}, Mode::eval), {});
   const QueryPath path(model, {queries}, *measurement);
   const auto begin = path.at(w0, {}), end = path.at(w1, {});
-  const auto G = segment_gradient({}, path, {w0, {}, *begin}, {w1, {}, *end});
+  const auto G = segment_gradient({}, path, {w0, {}, *begin}, {w1, {}, *end}).G;
   std::vector<Tensor> parts;
   for (size_t l = 0; l < w0.size(); ++l) parts.push_back(materialise(G[0].parameters[l], queries.size(0), w0[l].numel(), w0[l].options()));
   return at::cat(parts, 1);
