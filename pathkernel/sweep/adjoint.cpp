@@ -24,7 +24,6 @@ StepAccount Adjoint::step(const StepTrace& trace, const FactorSet& G, const Tens
   p_.resize(L);
   q_.resize(L);
   e_.resize(L);
-  carried_.resize(L, 1);
   const auto f64 = options_.dtype(at::kDouble);
   StepAccount account;
   account.draws = at::zeros({trace.draws(), n_}, f64);
@@ -55,7 +54,7 @@ void Adjoint::step_parameter(const StepTrace& trace, size_t l, const FactorList&
   const Tensor dense_lambda = f.N.is_diagonal() || f.E.is_diagonal() || f.M.defined() ? lambda(f, l, G, trace.weights[l].numel()) : Tensor();
   book(trace, l, G, dense_lambda, account);
   if (f.has_decay() && !together) decay(trace, l, G, dense_lambda, account);
-  carried_[l] = p_[l].defined() ? f.mu : 1;
+  p_[l].carry(f.mu);
 }
 
 // theory 2.5:   a = Ḡ + e;  y = q + (1−ρ)a;  e ← e − (1−ρ)a.  Rounding takes a·ρ^w̄.
@@ -74,28 +73,37 @@ bool Adjoint::take_together(const StepTrace& trace, size_t l, const FactorList& 
   const int64_t W = trace.weights[l].numel();
   if (!f.has_memory() || !f.has_decay() || convention_ != Convention::propagate || !f.E.is_zero() || f.N.is_diagonal()) return false;
   const double of_y = -f.eta_omega_d;
-  const DecayPass pass{carried_[l], f.D.number, f.D.diagonal, 1 + of_y, of_y, f.omega_c * f.N.number, trace.memory_rounding[l], trace.rounding[l]};
-  account.rounding.add_(accumulate_with_decay(dense(p_, l, W), dense(q_, l, W), G, pass));
+  MemoryAdjoint& p = memory(l, W);
+  const MemoryAdjoint::Written written = p.written();
+  const DecayPass pass{written.carried, f.D.number, f.D.diagonal, 1 + of_y, of_y, f.omega_c * f.N.number, trace.rounding[l]};
+  account.rounding.add_(accumulate_with_decay(written.numbers, dense(q_, l, W), G, pass));
+  p.settled();
   return true;
 }
 
-// p ← p − D∘(G + q);  rounding takes p·ρ^m from the same pass, and q·ρ
+MemoryAdjoint& Adjoint::memory(size_t l, int64_t numbers) {
+  if (p_[l].numbers() == 0) p_[l] = MemoryAdjoint(n_, numbers, options_);
+  return p_[l];
+}
+
+// p ← p − D∘(G + q);  rounding takes q·ρ
 void Adjoint::take_memory(const StepTrace& trace, size_t l, const FactorList& G, StepAccount& account) {
   const LinearForm& f = trace.form[l];
-  const Tensor &q = q_[l], &rho_m = trace.memory_rounding[l];
-  if (f.has_memory() || p_[l].defined()) {
-    Tensor& p = dense(p_, l, trace.weights[l].numel());
-    Tensor dots = accumulate(p, carried_[l], G, -1, f.D, q.defined() ? Tensor() : rho_m);
-    if (q.defined()) dots = add_scaled(p, 1, q, f.D.is_diagonal() ? -1 : -f.D.number, f.D.is_diagonal() ? f.D.diagonal : Tensor(), rho_m);
-    if (dots.defined()) account.rounding.add_(dots);
+  if (f.has_memory()) {
+    MemoryAdjoint& p = memory(l, trace.weights[l].numel());
+    p.push(G, f.D, batch_, f.mu);
+    if (q_[l].defined()) p.push(q_[l], f.D);
   }
-  if (q.defined()) account.rounding.add_(at::matmul(q, trace.rounding[l]));
+  if (q_[l].defined()) account.rounding.add_(at::matmul(q_[l], trace.rounding[l]));
 }
 
 /// λ = N∘p − E∘y written out, [n, W].
 Tensor Adjoint::lambda(const LinearForm& f, size_t l, const FactorList& G, int64_t numbers) {
   Tensor lambda = at::zeros({n_, numbers}, options_);
-  if (f.has_memory()) add_scaled(lambda, 1, p_[l], f.N.is_diagonal() ? 1 : f.N.number, f.N.diagonal);
+  if (f.has_memory()) {
+    const MemoryAdjoint::Written p = p_[l].written();
+    add_scaled(lambda, 1, p.numbers, (f.N.is_diagonal() ? 1 : f.N.number) * p.carried, f.N.diagonal);
+  }
   if (f.E.is_zero()) return lambda;
   accumulate(lambda, 1, G, -1, f.E);
   if (q_[l].defined()) add_scaled(lambda, 1, q_[l], f.E.is_diagonal() ? -1 : -f.E.number, f.E.diagonal);
@@ -106,7 +114,7 @@ Tensor Adjoint::lambda(const LinearForm& f, size_t l, const FactorList& G, int64
 Tensor Adjoint::product(const LinearForm& f, size_t l, const FactorList& G, const Tensor& lambda, const FactorList& rows, int64_t count) const {
   if (lambda.defined()) return contract(rows, f.M.defined() ? lambda * f.M : lambda, count) * f.kappa;
   Tensor sum;
-  if (f.has_memory()) add(sum, contract(rows, p_[l], count) * (f.kappa * f.N.number));
+  if (f.has_memory() && p_[l].defined()) add(sum, p_[l].product(rows, count).mul_(f.kappa * f.N.number));
   if (!f.E.is_zero()) {
     if (!G.empty()) add(sum, inner(rows, G, count, n_) * (-f.kappa * f.E.number));
     if (q_[l].defined()) add(sum, contract(rows, q_[l], count) * (-f.kappa * f.E.number));
@@ -145,19 +153,22 @@ void Adjoint::decay(const StepTrace& trace, size_t l, const FactorList& G, const
     account.decay.add_(along(G, w, n_) * of_y);
     if (q_[l].defined()) account.decay.add_(at::matmul(q_[l], w) * of_y);
     if (f.omega_c != 0 && lambda.defined()) account.decay.add_(at::matmul(lambda, w) * f.omega_c);
-    else if (f.omega_c != 0 && f.has_memory()) account.decay.add_(at::matmul(p_[l], w) * (f.omega_c * f.N.number));
+    else if (f.omega_c != 0 && f.has_memory()) account.decay.add_(p_[l].along(w) * (f.omega_c * f.N.number));
     return;
   }
   Tensor& q = dense(q_, l, trace.weights[l].numel());
   accumulate(q, 1 + of_y, G, of_y, {1, {}});
   if (f.omega_c != 0 && lambda.defined()) q.add_(lambda, f.omega_c);
-  else if (f.omega_c != 0 && f.has_memory()) q.add_(p_[l], f.omega_c * f.N.number);
+  else if (f.omega_c != 0 && f.has_memory()) {
+    const MemoryAdjoint::Written p = p_[l].written();
+    q.add_(p.numbers, f.omega_c * f.N.number * p.carried);
+  }
 }
 
 Tensor Adjoint::memory_jump(const Tensors& jump) const {
   Tensor sum = at::zeros({n_}, options_.dtype(at::kDouble));
   for (size_t l = 0; l < jump.size() && l < p_.size(); ++l) {
-    if (p_[l].defined()) sum.add_(at::matmul(p_[l], jump[l]) * carried_[l]);
+    if (p_[l].defined()) sum.add_(p_[l].along(jump[l]));
   }
   return sum;
 }
@@ -172,7 +183,7 @@ Leftover Adjoint::leftover(const Tensors& weights, const Tensors& average, const
       left.decay.add_(at::matmul(e_[l], flat(weights[l])));
       left.in_flight.add_(at::matmul(e_[l], flat(average[l]) - flat(weights[l])));
     }
-    if (p_[l].defined() && !memory.empty()) left.in_flight.add_(at::matmul(p_[l], flat(memory[l])) * carried_[l]);
+    if (p_[l].defined() && !memory.empty()) left.in_flight.add_(p_[l].along(flat(memory[l])));
   }
   return left;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pathkernel/core/tensors.h>
+#include <pathkernel/sweep/memory_adjoint.h>
 #include <pathkernel/sweep/trace.h>
 #include <pathkernel/tangent/contraction.h>
 
@@ -36,12 +37,13 @@ struct Leftover {
 /// Cost per step: theory 4f. Memory: n·P·(memory + decay + 2 for the average) numbers.
 class Adjoint {
  public:
-  Adjoint(int64_t queries, Convention convention, at::TensorOptions options) : n_(queries), convention_(convention), options_(options) {}
+  /// @param batch  examples of an ordinary step, for the cost model
+  Adjoint(int64_t queries, int64_t batch, Convention convention, at::TensorOptions options) : n_(queries), batch_(batch), convention_(convention), options_(options) {}
 
   /// Step s, given G_s of these queries.  @param buffer_change  Δβ_s, one flat tensor per buffer
   StepAccount step(const StepTrace& trace, const FactorSet& G, const Tensors& buffer_change);
 
-  /// The stored memory at a checkpoint differs from the replayed one: what the pending adjoint makes of it. [n]
+  /// After a stretch (before its last step is swept): what the pending adjoint makes of the memory's rounding over it. [n]
   Tensor memory_jump(const Tensors& jump) const;
 
   /// After the window's first step.  @param memory  m before it (empty: none)   @param average  w̄ before it (empty: none)
@@ -54,6 +56,7 @@ class Adjoint {
   void step_parameter(const StepTrace& trace, size_t l, const FactorList& G, StepAccount& account);
   void take_average(const StepTrace& trace, size_t l, const FactorList& G, StepAccount& account);
   bool take_together(const StepTrace& trace, size_t l, const FactorList& G, StepAccount& account);
+  MemoryAdjoint& memory(size_t l, int64_t numbers);
   void take_memory(const StepTrace& trace, size_t l, const FactorList& G, StepAccount& account);
   Tensor lambda(const LinearForm& form, size_t l, const FactorList& G, int64_t numbers);
   Tensor product(const LinearForm& form, size_t l, const FactorList& G, const Tensor& lambda, const FactorList& rows, int64_t count) const;
@@ -61,11 +64,11 @@ class Adjoint {
   void decay(const StepTrace& trace, size_t l, const FactorList& G, const Tensor& lambda, StepAccount& account);
   Tensor& dense(std::vector<Tensor>& states, size_t l, int64_t numbers);
 
-  int64_t n_;
+  int64_t n_, batch_;
   Convention convention_;
   at::TensorOptions options_;
-  std::vector<Tensor> p_, q_, e_;  ///< undefined: zero
-  std::vector<double> carried_;    ///< p_ stands for carried_·p_: the factor μ_{s+1} is multiplied in at the next update
+  std::vector<MemoryAdjoint> p_;
+  std::vector<Tensor> q_, e_;      ///< undefined: zero
 };
 
 }  // namespace pathkernel

@@ -42,7 +42,7 @@ void ChunkSweep::run(const Network& final, const std::function<void(int64_t)>& s
   const SweepOptions& options = shared_.options;
   const int64_t K = path_.per_input(), n = path_.inputs();
   for (int64_t k = 0; k < K; ++k) {
-    lanes_.emplace_back(n, options.convention, at::TensorOptions().dtype(options.precision).device(final.weights.front().device()));
+    lanes_.emplace_back(n, shared_.recording.manifest().batch, options.convention, at::TensorOptions().dtype(options.precision).device(final.weights.front().device()));
     columns_.push_back(at::arange(first_input_ * K + k, (first_input_ + n) * K, K, at::kLong));
   }
   later_ = {final.weights, final.buffers, path_.at(final.weights, final.buffers)};

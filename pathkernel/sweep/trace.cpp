@@ -34,6 +34,7 @@ struct Allowance {
 /// Parameters, optimizer memory and average between two steps.
 struct State {
   Tensors weights, memory, average;
+  Tensors exact_memory;  ///< float64, flat: m carried without rounding since the stretch began
 };
 
 }  // namespace
@@ -54,9 +55,9 @@ struct Tracer::Impl {
   void note_drift(int64_t s);
   Tensor sum_of_gradients(const StepTrace& trace, size_t l) const;
   void check_batch(const StepTrace& trace, size_t l, const Tensor& sum, const Tensor& batch_gradient) const;
-  void roundings(StepTrace& trace, size_t l, const State& before, const State& after, const Tensor& gradient);
-  double memory_rounding(StepTrace& trace, size_t l, const State& before, const State& after, const Tensor& u);
-  void end_at_checkpoint(PathSegment& segment, const State& replayed, int64_t end);
+  void roundings(StepTrace& trace, size_t l, const State& before, State& after, const Tensor& gradient);
+  double carry_memory(const LinearForm& form, size_t l, const State& before, State& after, const Tensor& u);
+  void end_at_checkpoint(PathSegment& segment, State& last, int64_t end);
 };
 
 Tracer::Tracer(const Recording& recording, Model& model, const Dataset& data, Options options)
@@ -87,7 +88,7 @@ void Tracer::Impl::go_to(int64_t s) {
 }
 
 State Tracer::Impl::state() const {
-  State now{copies(values(model.parameters())), copies(replay.trainer().optimizer().memory()), {}};
+  State now{copies(values(model.parameters())), copies(replay.trainer().optimizer().memory()), {}, {}};
   if (options.average) now.average = copies(values(replay.trainer().average()->values()));
   return now;
 }
@@ -116,32 +117,29 @@ void Tracer::Impl::check_batch(const StepTrace& trace, size_t l, const Tensor& s
                                       "the parameter is used in a way the tape does not see", trace.step, model.parameters()[l].name, off, scale));
 }
 
-// ρ^m of theory 2.6; @return its size as a share of what rounding allows.
-double Tracer::Impl::memory_rounding(StepTrace& trace, size_t l, const State& before, const State& after, const Tensor& u) {
-  const LinearForm& form = trace.form[l];
-  const Tensor m = flat64(after.memory[l]), pushed = form.N.is_diagonal() ? form.N.diagonal.to(at::kDouble) * u : u * form.N.number;
-  const Tensor carried = before.memory.empty() ? at::zeros_like(m) : flat64(before.memory[l]) * form.mu;
-  const Tensor rho = m - carried - pushed;
-  trace.memory_rounding.push_back(rho.to(options.precision));
+/// m ← μ m + N∘u in float64. @return how far the run's own memory is from that, as a share of what rounding allows.
+double Tracer::Impl::carry_memory(const LinearForm& form, size_t l, const State& before, State& after, const Tensor& u) {
+  const auto step = [&](const Tensor& m) { return m * form.mu + (form.N.is_diagonal() ? form.N.diagonal.to(at::kDouble) * u : u * form.N.number); };
+  after.exact_memory[l] = step(before.exact_memory[l]);
+  const Tensor m = flat64(after.memory[l]), rho = m - step(flat64(before.memory[l]));
   const Allowance allowance = Allowance::of(before.weights[l].scalar_type());
-  return largest(rho) / (allowance.terms * std::max(largest(m), largest(pushed)) + allowance.least);
+  return largest(rho) / (allowance.terms * std::max(largest(m), largest(m - rho)) + allowance.least);
 }
 
-// ρ^m, ρ and the average's, in float64 from the stored numbers, with the coefficients the sweep will use.
-void Tracer::Impl::roundings(StepTrace& trace, size_t l, const State& before, const State& after, const Tensor& gradient) {
+// ρ and the average's, in float64 from the stored numbers, with the coefficients the sweep will use.
+void Tracer::Impl::roundings(StepTrace& trace, size_t l, const State& before, State& after, const Tensor& gradient) {
   const LinearForm& form = trace.form[l];
   const auto times = [](const Coefficient& c, const Tensor& t) { return c.is_diagonal() ? c.diagonal.to(at::kDouble) * t : t * c.number; };
   const Tensor w = flat64(before.weights[l]), next = flat64(after.weights[l]), delta = next - w;
-  Tensor u = form.kappa == 1 ? gradient : gradient * form.kappa;
+  Tensor u = trace.regulariser.empty() ? gradient : gradient + trace.regulariser[l].to(at::kDouble);
+  if (form.kappa != 1) u = u * form.kappa;
   if (form.M.defined()) u = u * form.M.to(at::kDouble);
   if (form.omega_c != 0) u = u + w * form.omega_c;
   Tensor expected = form.E.is_zero() ? at::zeros_like(w) : times(form.E, u).neg_();
   double share = 0;
-  if (form.has_memory()) {
-    share = memory_rounding(trace, l, before, after, u);
-    expected.sub_(times(form.D, flat64(after.memory[l])));
-  } else {
-    trace.memory_rounding.emplace_back();
+  if (!before.memory.empty()) {
+    share = carry_memory(form, l, before, after, u);
+    expected.sub_(times(form.D, after.exact_memory[l]));
   }
   if (form.eta_omega_d != 0) expected.sub_(w * form.eta_omega_d);
   const Tensor rho = delta - expected;
@@ -189,14 +187,12 @@ StepTrace Tracer::Impl::trace_step(const State& before, std::vector<Tensors>& su
 }
 
 /// Where replay drifted, the recorded path goes on from its own checkpoint: the last step ends there.
-void Tracer::Impl::end_at_checkpoint(PathSegment& segment, const State& replayed, int64_t end) {
+void Tracer::Impl::end_at_checkpoint(PathSegment& segment, State& last, int64_t end) {
   replay.restore(end);
-  segment.end_weights = copies(values(model.parameters()));
+  last = state();
+  segment.end_weights = last.weights;
+  segment.end_average = last.average;
   segment.end_buffers = copies(values(model.buffers()));
-  const State recorded = state();
-  segment.end_average = recorded.average;
-  for (size_t l = 0; l < replayed.memory.size(); ++l)
-    segment.end_memory_jump.push_back((flat64(recorded.memory[l]) - flat64(replayed.memory[l])).to(options.precision));
 }
 
 PathSegment Tracer::segment(int64_t begin, int64_t end) {
@@ -217,11 +213,14 @@ PathSegment Tracer::segment(int64_t begin, int64_t end) {
   const std::vector<int64_t> checkpoints = I.recording.checkpoint_steps();
   if (!exact && std::binary_search(checkpoints.begin(), checkpoints.end(), end)) I.end_at_checkpoint(out, states.back(), end);
   const Timed timed(I.options.timings, "linear form and checks");
+  for (const Tensor& m : states.front().memory) states.front().exact_memory.push_back(flat64(m));
   for (size_t k = 0; k < out.steps.size(); ++k) {
-    State after = states[k + 1];
-    if (k + 1 == out.steps.size()) after.weights = out.end_weights, after.average = out.end_average;  // the memory's jump is booked apart
-    for (size_t l = 0; l < out.steps[k].weights.size(); ++l) I.roundings(out.steps[k], l, states[k], after, sums[k][l]);
+    states[k + 1].exact_memory.resize(states[k].exact_memory.size());
+    for (size_t l = 0; l < out.steps[k].weights.size(); ++l) I.roundings(out.steps[k], l, states[k], states[k + 1], sums[k][l]);
+    states[k].exact_memory.clear();
   }
+  for (size_t l = 0; l < states.back().exact_memory.size(); ++l)
+    out.end_memory_jump.push_back((flat64(states.back().memory[l]) - states.back().exact_memory[l]).to(I.options.precision));
   return out;
 }
 

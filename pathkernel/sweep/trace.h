@@ -26,8 +26,8 @@ struct StepTrace {
   std::vector<Pass> passes;
   Tensors regulariser;              ///< gradient of the regulariser: per parameter, flat; empty without one
   std::vector<LinearForm> form;     ///< coefficients of theory 2.1, in the evaluation precision
-  Tensors memory_rounding;          ///< ρ^m = m_s − (μ m_{s−1} + N∘u): per parameter, flat; empty without memory
-  Tensors rounding;                 ///< ρ = Δ_s − (−D∘m_s − E∘u − ηω^d w): per parameter, flat
+  Tensors rounding;                 ///< ρ = Δ_s − (−D∘m_s − E∘u − ηω^d w): per parameter, flat. m is carried in float64 from the
+                                    ///< stretch's first step, so that μ m_{s−1} + N∘u gives it exactly
   Tensors average_rounding;         ///< w̄_{s+1} − w̄_s − (1−ρ)(w_{s+1} − w̄_s): per parameter, flat; empty without average
   Tensor indices;                   ///< [D] examples of all passes, one after another
   bool exact = true;                ///< the replayed weights had the recorded hash
@@ -42,7 +42,8 @@ struct PathSegment {
   std::vector<StepTrace> steps;
   Tensors begin_memory;             ///< the optimizer's memory m before the first step; empty when it has none
   Tensors end_weights, end_buffers, end_average; ///< as recorded, after the last step
-  Tensors end_memory_jump;          ///< recorded minus replayed optimizer memory at the end; empty where replay was exact
+  Tensors end_memory_jump;          ///< the run's memory minus the one carried in float64, after the last step: per parameter, flat;
+                                    ///< empty when the optimizer has none
 
   const Tensors& end_evaluated() const { return end_average.empty() ? end_weights : end_average; }
 };

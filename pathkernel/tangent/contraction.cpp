@@ -122,6 +122,13 @@ Tensor materialise(const FactorList& g, int64_t n, int64_t numbers, at::TensorOp
   return sum.defined() ? sum : at::zeros({n, numbers}, options);
 }
 
+FactorList compacted(FactorList g) {
+  for (Factor& f : g) {
+    if (f.kind == Kind::outer && f.terms() > 1 && f.numbers <= f.terms() * groups(f) * (outs(f) + ins(f))) f = dense_factor(written_out(f));
+  }
+  return g;
+}
+
 Tensor sum_over_examples(const FactorList& g, int64_t numbers, at::TensorOptions options) {
   Tensor sum = at::zeros({numbers}, options);
   for (const Factor& f : g) {

@@ -46,7 +46,7 @@ FactorSet Reverse::run(CorrectionShares* shares) {
   }
   FactorSet out;
   out.examples = at0.examples;
-  for (const ValueId id : at0.parameter_values) out.parameters.push_back(std::move(shared_[size_t(id)]));
+  for (const ValueId id : at0.parameter_values) out.parameters.push_back(compacted(std::move(shared_[size_t(id)])));
   return out;
 }
 
