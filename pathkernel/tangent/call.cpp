@@ -53,7 +53,11 @@ const Slot* Call::slot(const char* argument, int list_position) const {
 
 const c10::IValue& Call::argument(const char* name) const { return node0.arguments[size_t(argument_index(node0, name))]; }
 
-bool Call::has(const char* argument) const { return slot(argument) != nullptr || this->argument(argument).isTensor(); }
+bool Call::has(const char* argument) const {
+  if (slot(argument) != nullptr) return true;
+  const c10::IValue& value = this->argument(argument);
+  return value.isTensor() && value.toTensor().defined();  // C++ callers give an undefined tensor for None
+}
 
 Ends Call::ends(const Slot& slot) const { return reverse_.ends(slot.value); }
 

@@ -77,12 +77,18 @@ TEST(Objective, RefusesTargetsOfTheOtherKind) {
   const Tensor f = at::ones({2, 3});
   EXPECT_THROW(make_objective("mse")->losses({f}, at::tensor({0, 1})), InvalidInput);
   EXPECT_THROW(make_objective("cross-entropy")->losses({f}, at::tensor({0.0, 1.0})), InvalidInput);
-  EXPECT_THROW(make_objective("hinge"), InvalidInput);
+  EXPECT_THROW(make_objective("hinges"), InvalidInput);
 }
 
-TEST(Objective, WeightsSumToOne) {
+TEST(Objective, WeightsOfTheMeanSumToOne) {
   const Tensor b = make_objective("mse")->weights(at::ones({7}, at::kDouble));
   EXPECT_NEAR(b.sum().item<double>(), 1, 1e-15);
+}
+
+TEST(Objective, WeightsOfTheSumAreOne) {
+  const Tensor b = make_objective("mse", "sum")->weights(at::zeros({7}, at::kDouble));
+  EXPECT_TRUE(at::equal(b, at::ones({7}, at::kDouble)));
+  EXPECT_THROW(make_objective("mse", "median"), InvalidInput);
 }
 
 }  // namespace
