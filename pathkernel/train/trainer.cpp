@@ -45,7 +45,7 @@ std::vector<Batch> micro_batches(const Batch& batch, int64_t count) {
 Trainer::Trainer(TrainingSettings settings, Model& model)
     : settings_(std::move(settings)),
       model_(model),
-      objective_(make_objective(settings_.objective)),
+      objective_(make_objective(settings_.objective, settings_.reduction)),
       optimizer_(make_optimizer(settings_.optimizer, model.parameters())) {
   if (settings_.accumulate < 1)
     throw InvalidInput(fmt::format("training: a step takes 1 or more micro-batches, but accumulate is {}", settings_.accumulate));

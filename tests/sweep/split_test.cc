@@ -12,19 +12,17 @@
 #include <pathkernel/tangent/contraction.h>
 #include <pathkernel/train/objective.h>
 
+#include "sweep/optimizer_table.h"
 #include "sweep/small_runs.h"
 
 namespace pathkernel {
 namespace {
 
+using testing::Coefficients;
+using testing::flat;
+
 constexpr int64_t N = 18, B = 7, epochs = 4, inputs = 5, classes = 3;
 constexpr int64_t twice_step = 4, twice_rows[2] = {1, 5};  // the batch in which one example stands twice
-
-Tensor flat(const Tensors& tensors) {
-  std::vector<Tensor> parts;
-  for (const Tensor& t : tensors) parts.push_back(t.detach().reshape(-1).to(at::kDouble));
-  return at::cat(parts);
-}
 
 /// What autograd left at the parameters, [P]; cleared.
 Tensor take_gradients(Model& model) {
@@ -75,34 +73,12 @@ Tensor secant(Model& model, const Tensors& w0, const Tensors& w1, const Tensor& 
   return at::cat(parts, 1);
 }
 
-/// Theory 2.1's table, with the state as the checkpoint after the step has it.
-struct Coefficients {
-  double mu = 0;
-  Tensor N, D, E;  // [P]
-  double omega_c = 0, omega_d = 0;
-};
-
-Coefficients coefficients(const OptimizerSettings& o, double lr, int64_t s, const Checkpoint& after, int64_t P) {
-  const Tensor one = at::zeros({P}, at::kDouble) + 1, zero = one * 0;
-  if (o.name == "sgd") {
-    const double tau = s > 0 ? o.dampening : 0;
-    if (o.momentum == 0) return {0, zero, zero, one * lr, o.weight_decay, 0};
-    if (o.nesterov) return {o.momentum, one * (1 - tau), one * (lr * o.momentum), one * lr, o.weight_decay, 0};
-    return {o.momentum, one * (1 - tau), one * lr, zero, o.weight_decay, 0};
-  }
-  Tensors squares;
-  for (const NamedTensor& t : after.optimizer)
-    if (t.name.rfind("exp_avg_sq/", 0) == 0) squares.push_back(t.tensor);
-  const double bc1 = 1 - std::pow(o.beta1, s + 1), bc2 = 1 - std::pow(o.beta2, s + 1);
-  const Tensor D = (lr / bc1) / (flat(squares).sqrt() / std::sqrt(bc2) + o.eps);
-  return {o.beta1, one * (1 - o.beta1), D, zero, o.name == "adam" ? o.weight_decay : 0, o.name == "adamw" ? o.weight_decay : 0};
-}
-
 /// Everything of a run that does not depend on the convention.
 struct Path {
   std::vector<Tensor> weights;         // [T+1] of [P]
   std::vector<Tensor> G_secant, G_line;  // [T] of [Q, P]
-  std::vector<Tensor> gradients;       // [T] of [B, P], b_i g_i
+  std::vector<Tensor> gradients;       // [T] of [B, P], κ M∘b_i g_i
+  bool clipped = false;                // somewhere κM is clearly below 1
   std::vector<Tensor> indices;
   std::vector<Coefficients> form;
   std::vector<double> lr;
@@ -127,10 +103,12 @@ Path walk(const testing::RecordedRun& run, const OptimizerSettings& optimizer, c
       objective->losses(outputs, run.data().targets.index_select(0, one))[0].backward();
       rows.push_back(take_gradients(*model) / double(step.indices.size(0)));
     }
-    path.gradients.push_back(at::stack(rows));
+    const Tensor gradients = at::stack(rows), factor = testing::clipping(optimizer, gradients.sum(0));
+    path.clipped = path.clipped || factor.min().item<double>() < 0.9;
+    path.gradients.push_back(gradients * factor);
     path.indices.push_back(step.indices);
     path.weights.push_back(flat(w1));
-    path.form.push_back(coefficients(optimizer, step.lr, s, next, path.weights[0].size(0)));
+    path.form.push_back(testing::coefficients(optimizer, step.lr, s, now, next, path.gradients.back().sum(0)));
     path.lr.push_back(step.lr);
     path.G_secant.push_back(secant(*model, w0, w1, queries));
     path.G_line.push_back(line_integral(*model, w0, w1, queries));
@@ -182,6 +160,7 @@ TEST_P(Split, EqualsTheForwardSplitOfEveryState) {
   const testing::RecordedRun run(testing::network("mlp:5-8-8-3", "tanh"), testing::random_classes(N, {inputs}, classes, 1), manifest, batches);
   const Dataset asked = testing::random_classes(3, {inputs}, classes, 2);
   const Path path = walk(run, GetParam().settings, asked.inputs);
+  EXPECT_EQ(path.clipped, GetParam().settings.clip_norm > 0 || GetParam().settings.clip_value > 0);
 
   for (const std::string rule : {"secant", "gauss:16"}) {
     for (const Convention convention : {Convention::propagate, Convention::ledger}) {
@@ -195,6 +174,7 @@ TEST_P(Split, EqualsTheForwardSplitOfEveryState) {
       options.convention = convention;
       options.sampled_steps = 0;
       const Ledger ledger = run.explain(testing::first_inputs(asked, 3), options);
+      EXPECT_LE(ledger.certificate.residual_to_contributions.max().item<double>(), 1e-12);
       EXPECT_GT(shares.abs().max().item<double>(), 1e-2);
       EXPECT_LE((ledger.contributions - shares).abs().max().item<double>(), 1e-12);
       EXPECT_LE((ledger.decay - split[D]).abs().max().item<double>(), 1e-12);
