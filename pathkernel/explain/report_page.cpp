@@ -135,13 +135,10 @@ json settings(const Ledger& l, const Source& source) {
   const auto line = [&list](const char* name, const std::string& value) { list.push_back({name, value}); };
   if (source.manifest) {
     const Manifest& m = *source.manifest;
-    const OptimizerSettings& o = m.optimizer;
     line("Data", m.data.location);
     line("Model", m.model);
     line("Loss", m.objective);
-    line("Optimizer", o.name == "sgd" ? fmt::format("sgd, learning rate {}, momentum {}, weight decay {}", o.lr, o.momentum, o.weight_decay)
-                                      : fmt::format("{}, learning rate {}, betas {} and {}, weight decay {}", o.name, o.lr, o.beta1, o.beta2, o.weight_decay));
-    line("Schedule", o.schedule);
+    line("Optimizer", describe(m.optimizer));
     line("Batch, epochs, seed", fmt::format("{}, {}, {}", m.batch, m.epochs, m.seed));
     line("Trained in", m.dtype);
   }

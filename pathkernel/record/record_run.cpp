@@ -3,6 +3,7 @@
 #include <pathkernel/model/dtype.h>
 #include <pathkernel/record/format.h>
 #include <pathkernel/record/record_run.h>
+#include <pathkernel/train/schedule.h>
 #include <pathkernel/train/trainer.h>
 
 #include <ATen/core/grad_mode.h>
@@ -56,6 +57,7 @@ RunOutcome record_run(const std::string& folder, Manifest manifest, Model& model
   if (steps == 0) throw InvalidInput("record_run: there are no batches to train on; give more epochs or examples");
   complete(manifest, model, data, steps);
   const at::ScalarType dtype = parse_dtype(manifest.dtype);
+  learning_rate(manifest.optimizer, 0, steps);  // a schedule that does not fit the run is refused before the folder is made
   Trainer trainer(manifest, model);
 
   RunOutcome outcome;

@@ -114,6 +114,18 @@ TEST(Recording, KeepsTheManifest) {
   EXPECT_EQ(m.environment.difference(Environment::here()), "");
 }
 
+TEST(Recording, KeepsTheReductionAndTheRegulariser) {
+  const testing::Scratch scratch;
+  Manifest manifest;
+  manifest.reduction = "sum";
+  manifest.regulariser = "l1:0.001";
+  const auto model = some_model();
+  record_run(scratch.path("run"), manifest, *model, some_data(), shuffled_batches(50, 8, 1, 5));
+  const Manifest kept = Recording::open(scratch.path("run")).manifest();
+  EXPECT_EQ(kept.reduction, "sum");
+  EXPECT_EQ(kept.regulariser, "l1:0.001");
+}
+
 TEST(Recording, LeavesASingleDatabaseFile) {
   const testing::Scratch scratch;
   record(scratch.path("run"), {});
