@@ -1,6 +1,7 @@
 #include "commands.h"
 #include "suggestions.h"
 
+#include <pathkernel/core/allocation.h>
 #include <pathkernel/core/error.h>
 
 #include <c10/util/Exception.h>
@@ -57,6 +58,7 @@ int run(CLI::App& app, int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  pathkernel::keep_freed_memory();
   CLI::App app("Records how a network was trained, and writes any prediction as a sum over its training examples.", "pathkernel");
   app.set_version_flag("--version", "pathkernel " PATHKERNEL_VERSION);
   app.require_subcommand(1);

@@ -1,10 +1,10 @@
 #include <pathkernel/sweep/trace.h>
 
-#include <ATen/ops/cat.h>
-#include <ATen/ops/zeros.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 #include <pathkernel/core/error.h>
+#include <pathkernel/sweep/kernels/rounding.h>
 #include <pathkernel/sweep/watch.h>
 #include <pathkernel/tangent/contraction.h>
 
@@ -37,6 +37,14 @@ struct State {
   Tensors exact_memory;  ///< float64, flat: m carried without rounding since the stretch began
 };
 
+/// û: the gradient of the loss after clipping.
+Tensor clipped(const StepTrace& trace, size_t l, Tensor gradient) {
+  const LinearForm& form = trace.form[l];
+  if (!trace.regulariser.empty()) gradient = gradient + trace.regulariser[l];
+  if (form.kappa != 1) gradient = gradient * form.kappa;
+  return form.M.defined() ? gradient * form.M : gradient;
+}
+
 }  // namespace
 
 struct Tracer::Impl {
@@ -56,7 +64,6 @@ struct Tracer::Impl {
   Tensor sum_of_gradients(const StepTrace& trace, size_t l) const;
   void check_batch(const StepTrace& trace, size_t l, const Tensor& sum, const Tensor& batch_gradient) const;
   void roundings(StepTrace& trace, size_t l, const State& before, State& after, const Tensor& gradient);
-  double carry_memory(const LinearForm& form, size_t l, const State& before, State& after, const Tensor& u);
   void end_at_checkpoint(PathSegment& segment, State& last, int64_t end);
 };
 
@@ -93,63 +100,47 @@ State Tracer::Impl::state() const {
   return now;
 }
 
-/// Σ_i b_i g_i [W] in float64.
+/// Σ_i b_i g_i [W] in the evaluation precision.
 Tensor Tracer::Impl::sum_of_gradients(const StepTrace& trace, size_t l) const {
   const Tensor& w = trace.weights[l];
-  Tensor sum = at::zeros({w.numel()}, w.options().dtype(at::kDouble));
-  for (const Pass& pass : trace.passes) sum.add_(sum_over_examples(pass.gradients.parameters[l], w.numel(), w.options().dtype(options.precision)));
+  Tensor sum;
+  for (const Pass& pass : trace.passes) {
+    const Tensor part = sum_over_examples(pass.gradients.parameters[l], w.numel(), w.options().dtype(options.precision));
+    sum = sum.defined() ? sum + part : part;
+  }
   return sum;
 }
 
 // Invariant 3: Σ_i b_i g_i is the gradient autograd computed for the batch.
 void Tracer::Impl::check_batch(const StepTrace& trace, size_t l, const Tensor& sum, const Tensor& batch_gradient) const {
   const bool float64 = live_parameters[l].scalar_type() == at::kDouble;
-  const Tensor reference = batch_gradient.defined() ? flat64(batch_gradient) : at::zeros_like(sum);
-  const double off = largest(sum - reference), scale = std::max(largest(reference), largest(sum));
-  if (off <= (float64 ? 1e-10 : 2e-3) * scale) return;
+  const Difference d = largest_difference(sum, batch_gradient.defined() ? batch_gradient.reshape(-1) : at::zeros_like(sum));
+  if (d.off <= (float64 ? 1e-10 : 2e-3) * std::max(d.of_a, d.of_b)) return;
   // A gradient that cancels to nothing leaves only the rounding of its terms.
   double terms = 0;
   for (const Pass& pass : trace.passes) {
     for (const Factor& f : pass.gradients.parameters[l]) terms = std::max(terms, largest(f.left) * (f.right.defined() ? largest(f.right) : 1) * double(f.terms()));
   }
-  if (off <= terms * (float64 ? 1e-14 : 1e-5)) return;
+  if (d.off <= terms * (float64 ? 1e-14 : 1e-5)) return;
   throw InvariantViolated(fmt::format("step {}: the per-example gradients of parameter '{}' do not add up to the batch's gradient (off by {:.2g}, gradient at most {:.2g}); "
-                                      "the parameter is used in a way the tape does not see", trace.step, model.parameters()[l].name, off, scale));
+                                      "the parameter is used in a way the tape does not see", trace.step, model.parameters()[l].name, d.off, std::max(d.of_a, d.of_b)));
 }
 
-/// m ← μ m + N∘u in float64. @return how far the run's own memory is from that, as a share of what rounding allows.
-double Tracer::Impl::carry_memory(const LinearForm& form, size_t l, const State& before, State& after, const Tensor& u) {
-  const auto step = [&](const Tensor& m) { return m * form.mu + (form.N.is_diagonal() ? form.N.diagonal.to(at::kDouble) * u : u * form.N.number); };
-  after.exact_memory[l] = step(before.exact_memory[l]);
-  const Tensor m = flat64(after.memory[l]), rho = m - step(flat64(before.memory[l]));
-  const Allowance allowance = Allowance::of(before.weights[l].scalar_type());
-  return largest(rho) / (allowance.terms * std::max(largest(m), largest(m - rho)) + allowance.least);
-}
-
-// ρ and the average's, in float64 from the stored numbers, with the coefficients the sweep will use.
+// ρ, m̂ and the average's rounding, from the stored numbers, with the coefficients the sweep will use.
 void Tracer::Impl::roundings(StepTrace& trace, size_t l, const State& before, State& after, const Tensor& gradient) {
-  const LinearForm& form = trace.form[l];
-  const auto times = [](const Coefficient& c, const Tensor& t) { return c.is_diagonal() ? c.diagonal.to(at::kDouble) * t : t * c.number; };
-  const Tensor w = flat64(before.weights[l]), next = flat64(after.weights[l]), delta = next - w;
-  Tensor u = trace.regulariser.empty() ? gradient : gradient + trace.regulariser[l].to(at::kDouble);
-  if (form.kappa != 1) u = u * form.kappa;
-  if (form.M.defined()) u = u * form.M.to(at::kDouble);
-  if (form.omega_c != 0) u = u + w * form.omega_c;
-  Tensor expected = form.E.is_zero() ? at::zeros_like(w) : times(form.E, u).neg_();
-  double share = 0;
-  if (!before.memory.empty()) {
-    share = carry_memory(form, l, before, after, u);
-    expected.sub_(times(form.D, after.exact_memory[l]));
-  }
-  if (form.eta_omega_d != 0) expected.sub_(w * form.eta_omega_d);
-  const Tensor rho = delta - expected;
-  const Allowance allowance = Allowance::of(before.weights[l].scalar_type());
-  share = std::max(share, largest(rho) / (allowance.weights * largest(w) + allowance.terms * largest(expected) + allowance.least));
-  trace.rounding.push_back(rho.to(options.precision));
+  const auto flat = [](const Tensors& t, size_t k) { return t.empty() ? Tensor() : t[k].detach().reshape(-1); };
+  const Tensor w = flat(before.weights, l), next = flat(after.weights, l);
+  Tensor rho = at::empty_like(w, w.options().dtype(options.precision)), exact_memory = before.memory.empty() ? Tensor() : before.exact_memory[l];
+  const StepSizes sizes = step_rounding(trace.form[l], {w, next, flat(before.memory, l), flat(after.memory, l), clipped(trace, l, gradient)}, exact_memory, rho);
+  if (exact_memory.defined()) after.exact_memory[l] = exact_memory;  // carried on in place
+  trace.rounding.push_back(rho);
   if (options.average) {
     const Tensor mean = flat64(before.average[l]);
-    trace.average_rounding.push_back((flat64(after.average[l]) - mean - (next - mean) * trace.share_of_new).to(options.precision));
+    trace.average_rounding.push_back((flat64(after.average[l]) - mean - (flat64(next) - mean) * trace.share_of_new).to(options.precision));
   }
+  const Allowance allowance = Allowance::of(w.scalar_type());
+  const double share = std::max(sizes.rounding / (allowance.weights * sizes.weights + allowance.terms * sizes.expected + allowance.least),
+                                sizes.memory_rounding / (allowance.terms * sizes.memory + allowance.least));
   largest_mismatch = std::max(largest_mismatch, trace.exact ? share : 0);
   if (options.check && trace.exact && !(share <= 1)) {
     throw InvariantViolated(fmt::format("step {}: the optimizer's linear form does not give the update of parameter '{}' (off by {:.2g} times what rounding allows)",
@@ -200,7 +191,7 @@ PathSegment Tracer::segment(int64_t begin, int64_t end) {
   I.go_to(begin);
   PathSegment out;
   std::vector<State> states = {I.state()};
-  std::vector<Tensors> sums;
+  std::vector<Tensors> sums;  // Σ_i b_i g_i, until the state after the step is known
   while (I.replay.position() < end) {
     out.steps.push_back(I.trace_step(states.back(), sums));
     states.push_back(I.state());
@@ -213,7 +204,7 @@ PathSegment Tracer::segment(int64_t begin, int64_t end) {
   const std::vector<int64_t> checkpoints = I.recording.checkpoint_steps();
   if (!exact && std::binary_search(checkpoints.begin(), checkpoints.end(), end)) I.end_at_checkpoint(out, states.back(), end);
   const Timed timed(I.options.timings, "linear form and checks");
-  for (const Tensor& m : states.front().memory) states.front().exact_memory.push_back(flat64(m));
+  for (const Tensor& m : states.front().memory) states.front().exact_memory.push_back(flat64(m).clone());
   for (size_t k = 0; k < out.steps.size(); ++k) {
     states[k + 1].exact_memory.resize(states[k].exact_memory.size());
     for (size_t l = 0; l < out.steps[k].weights.size(); ++l) I.roundings(out.steps[k], l, states[k], states[k + 1], sums[k][l]);
