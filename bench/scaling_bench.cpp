@@ -37,7 +37,7 @@ double peak() {
 
 /// Heavy ball with decay on an MLP 784-width-width-10: dense p and q, 2·Q·P numbers.
 Measured measured(const Setting& s) {
-  const TrainTest data = load({"mnist", "", s.N});
+  const TrainTest data = load({.location = "mnist", .limit = s.N});
   const std::string folder = (std::filesystem::temp_directory_path() / fmt::format("pathkernel-scaling-{}", getpid())).string();
   Manifest manifest;
   manifest.optimizer.momentum = 0.9;

@@ -73,7 +73,7 @@ int main(int argc, char** argv) {
   const int64_t steps = argc > 1 ? std::stoll(argv[1]) : 200;
   const int threads = argc > 2 ? std::stoi(argv[2]) : int(std::thread::hardware_concurrency());
   at::set_num_threads(threads);
-  const TrainTest data = load({"mnist", "", 0});
+  const TrainTest data = load({.location = "mnist"});
   const std::string folder = (std::filesystem::temp_directory_path() / fmt::format("pathkernel-bench-{}", getpid())).string();
   std::filesystem::remove_all(folder);
   OptimizerSettings sgd, momentum, adamw;

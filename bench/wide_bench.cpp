@@ -74,7 +74,7 @@ int main(int argc, char** argv) {
   contraction(2600, 784, 64, Q);
   const MemoryAdjoint::Plan plan = MemoryAdjoint::plan(3000, 2600, 64, Q, 0.9, at::kFloat);
   fmt::print("heavy ball .9 keeps {} pushes of the widest layer{}\n", plan.lags, plan.dense_never ? " and never writes it out" : "");
-  const TrainTest data = load({"mnist", "", 0});
+  const TrainTest data = load({.location = "mnist"});
   const std::string folder = (std::filesystem::temp_directory_path() / fmt::format("pathkernel-wide-{}", getpid())).string();
   OptimizerSettings momentum;
   momentum.momentum = 0.9;

@@ -5,7 +5,8 @@
 #include <pathkernel/tangent/kernels/vectorised.h>
 
 #include <algorithm>
-#include <cmath>
+#include <bit>
+#include <limits>
 #include <mutex>
 
 namespace pathkernel {
@@ -31,10 +32,14 @@ PATHKERNEL_INLINE void add_times(double* out, const Factor64<P>& c, int64_t firs
 /// The larger one; NaN is larger than all.
 PATHKERNEL_INLINE double larger(double a, double b) { return a > b || a != a ? a : b; }
 
+/// The bits of positive numbers are ordered as the numbers are, NaN above all; a maximum of integers is vectorised.
 PATHKERNEL_INLINE double largest(const double* x, int64_t n) {
-  double most = 0;
-  for (int64_t i = 0; i < n; ++i) most = larger(std::fabs(x[i]), most);
-  return most;
+  int64_t most = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t bits = std::bit_cast<int64_t>(x[i]) & std::numeric_limits<int64_t>::max();
+    most = bits > most ? bits : most;
+  }
+  return std::bit_cast<double>(most);
 }
 
 template <class T, class P>
