@@ -193,6 +193,7 @@ class Sweeping {
     s.rule = options_.rule.name();
     s.panels = options_.rule.panels;
     s.stride = options_.stride;
+    s.regulariser = recording_.manifest().regulariser;
     s.network = average_ ? "average" : "weights";
     s.convention = options_.convention == Convention::propagate ? "propagate" : "ledger";
     s.precision = options_.precision == at::kDouble ? "double" : "float";

@@ -155,6 +155,9 @@ StepTrace Tracer::Impl::trace_step(const State& before, std::vector<Tensors>& su
   trace.weights = before.weights;
   trace.average = before.average;
   trace.buffers = copies(values(model.buffers()));
+  if (const Regulariser* regulariser = replay.trainer().regulariser()) {
+    for (const Tensor& pull : regulariser->gradient(values(model.parameters()))) trace.regulariser.push_back(pull.detach().reshape(-1).to(options.precision));
+  }
   Watch watch(options.precision, options.path_kernel, options.check && !probed);
   probed = true;
   {

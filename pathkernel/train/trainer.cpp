@@ -47,6 +47,7 @@ Trainer::Trainer(TrainingSettings settings, Model& model)
       model_(model),
       objective_(make_objective(settings_.objective, settings_.reduction)),
       optimizer_(make_optimizer(settings_.optimizer, model.parameters())) {
+  if (!settings_.regulariser.empty()) regulariser_ = make_regulariser(settings_.regulariser);
   if (settings_.accumulate < 1)
     throw InvalidInput(fmt::format("training: a step takes 1 or more micro-batches, but accumulate is {}", settings_.accumulate));
   if (settings_.ema != 0) average_ = std::make_unique<WeightAverage>(settings_.ema, model.parameters());
@@ -74,7 +75,7 @@ StepResult Trainer::step(const Batch& batch, double lr, uint64_t random_seed, St
   const Tensors parameters = values(model_.parameters());
   seed_generators(parameters, random_seed);
   clear_gradients(parameters);
-  const double loss = passes(batch, observer);
+  double loss = passes(batch, observer);
 
   Tensors gradients;
   for (const Tensor& w : parameters) gradients.push_back(w.grad());
@@ -83,6 +84,11 @@ StepResult Trainer::step(const Batch& batch, double lr, uint64_t random_seed, St
   if (observer) observer->after_passes(gradients);
 
   const at::NoGradGuard no_grad;
+  if (regulariser_) {
+    loss += regulariser_->value(parameters);
+    const Tensors pull = regulariser_->gradient(parameters);
+    for (size_t l = 0; l < gradients.size(); ++l) gradients[l] = gradients[l].defined() ? gradients[l] + pull[l] : pull[l];
+  }
   optimizer_->step(parameters, gradients, lr);
   if (average_) average_->update(parameters);
   return {loss};

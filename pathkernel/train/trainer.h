@@ -2,6 +2,7 @@
 
 #include <pathkernel/train/objective.h>
 #include <pathkernel/train/optimizer.h>
+#include <pathkernel/train/regulariser.h>
 #include <pathkernel/train/step.h>
 #include <pathkernel/train/weight_average.h>
 
@@ -34,6 +35,8 @@ class Trainer {
   const Objective& objective() const { return *objective_; }
   Optimizer& optimizer() { return *optimizer_; }
   const Optimizer& optimizer() const { return *optimizer_; }
+  /// nullptr where the loss has no such term.
+  const Regulariser* regulariser() const { return regulariser_.get(); }
   /// nullptr where no average is kept.
   WeightAverage* average() { return average_.get(); }
   const WeightAverage* average() const { return average_.get(); }
@@ -45,6 +48,7 @@ class Trainer {
   Model& model_;
   std::unique_ptr<Objective> objective_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Regulariser> regulariser_;
   std::unique_ptr<WeightAverage> average_;
 };
 

@@ -52,7 +52,7 @@ struct Pointers {
 
 template <class T, class P>
 PATHKERNEL_INLINE void one_block(const LinearForm& f, const Factor64<P>& N, const Factor64<P>& D, const Factor64<P>& E, const Pointers<T, P>& p, int64_t first, int64_t n, StepSizes& sizes) {
-  double w[block], u[block], expected[block] = {}, m[block] = {}, off[block], rho[block];
+  double w[block], u[block], expected[block] = {}, m[block] = {}, local[block] = {}, off[block], rho[block];
   for (int64_t i = 0; i < n; ++i) w[i] = double(p.w0[first + i]);
   for (int64_t i = 0; i < n; ++i) u[i] = double(p.u[first + i]) + f.omega_c * w[i];
   add_times(expected, E, first, u, -1, n);
@@ -63,11 +63,14 @@ PATHKERNEL_INLINE void one_block(const LinearForm& f, const Factor64<P>& N, cons
     for (int64_t i = 0; i < n; ++i) p.exact[first + i] = m[i] = f.mu * p.exact[first + i] + m[i];
     sizes.memory = larger(largest(m, n), sizes.memory);
     add_times(expected, D, first, m, -1, n);
+    for (int64_t i = 0; i < n; ++i) m[i] = double(p.m1[first + i]) - m[i];
+    add_times(local, D, first, m, 1, n);
   }
   for (int64_t i = 0; i < n; ++i) expected[i] -= f.eta_omega_d * w[i];
   for (int64_t i = 0; i < n; ++i) rho[i] = double(p.w1[first + i]) - w[i] - expected[i];
   for (int64_t i = 0; i < n; ++i) p.rho[first + i] = P(rho[i]);
-  sizes.rounding = larger(largest(rho, n), sizes.rounding);
+  for (int64_t i = 0; i < n; ++i) local[i] += rho[i];
+  sizes.rounding = larger(largest(local, n), sizes.rounding);
   sizes.weights = larger(largest(w, n), sizes.weights);
   sizes.expected = larger(largest(expected, n), sizes.expected);
 }
@@ -140,7 +143,7 @@ StepSizes step_rounding_by_operations(const LinearForm& form, const StepNumbers&
   }
   const Tensor exact_rho = f64(x.w1) - w - expected;
   rho.copy_(exact_rho);
-  sizes.rounding = largest_of(exact_rho);
+  sizes.rounding = largest_of(exact.defined() ? exact_rho + times(form.D, f64(x.m1) - exact) : exact_rho);
   sizes.weights = largest_of(w);
   sizes.expected = largest_of(expected);
   return sizes;

@@ -13,7 +13,7 @@ struct StepNumbers {
 
 /// Largest absolute values met on the way.
 struct StepSizes {
-  double rounding = 0, weights = 0, expected = 0;  ///< ρ, w, what the linear form says of Δ
+  double rounding = 0, weights = 0, expected = 0;  ///< ρ with the run's own memory in m̂'s place, w, what the linear form says of Δ
   double memory_rounding = 0, memory = 0;          ///< m_s − (μ m_{s−1} + N∘u) of the run's own memory, and the memory itself
 };
 
