@@ -19,11 +19,11 @@ struct Normalised {
     result = c * r;
   }
 
-  // x̂˙ = r (ẋ − mean ẋ − x̂ mean(x̂ ẋ)), for x̂ has mean zero; without centring no mean ẋ
+  // x̂˙ = r (ẋ − mean ẋ − x̂ mean(x̂ ẋ)), for x̂ has mean zero; without centring no mean ẋ.  @return a tensor of its own
   Tensor push(const Tensor& t) const {
     if (!t.defined()) return t;
-    const Tensor moved = centred ? t - t.mean(dims, true) : t;
-    return moved.addcmul(result, (t * result).mean(dims, true), -1) * r;
+    Tensor moved = centred ? t - t.mean(dims, true) : t.clone();
+    return moved.addcmul_(result, (t * result).mean(dims, true), -1).mul_(r);
   }
 };
 
@@ -35,14 +35,14 @@ Tensor beside(const Tensor& t, std::vector<int64_t> shape, int64_t rank) {
   return t.reshape(shape);
 }
 
-// y = x̂ γ + β:  ẏ = x̂˙ γ + x̂ γ̇ + β̇.  @param shape  of γ and β beside x̂
-Tensors affine(const PushCall& call, const Tensor& normalised, const Tensor& moved, const std::vector<int64_t>& shape) {
-  Tensor out = moved;
-  const auto plus = [&](const Tensor& t) { out = out.defined() ? out + t : t; };
-  if (out.defined() && call.has("weight")) out = out * call.value("weight").reshape(shape);
-  if (const Tensor scale = call.has("weight") ? beside(call.tangent("weight"), shape, normalised.dim()) : Tensor(); scale.defined()) plus(scale * normalised);
-  if (const Tensor shift = call.knows("bias") && call.has("bias") ? beside(call.tangent("bias"), shape, normalised.dim()) : Tensor(); shift.defined()) plus(shift);
-  return {out.expand(call.output_sizes())};
+// y = x̂ γ + β:  ẏ = x̂˙ γ + x̂ γ̇ + β̇.  @param moved  x̂˙, taken over   @param shape  of γ and β beside x̂
+Tensors affine(const PushCall& call, const Tensor& normalised, Tensor moved, const std::vector<int64_t>& shape) {
+  const Tensor scale = call.has("weight") ? beside(call.tangent("weight"), shape, normalised.dim()) : Tensor();
+  const Tensor shift = call.knows("bias") && call.has("bias") ? beside(call.tangent("bias"), shape, normalised.dim()) : Tensor();
+  if (moved.defined() && call.has("weight")) moved.mul_(call.value("weight").reshape(shape));
+  if (scale.defined()) moved = moved.defined() ? moved.addcmul_(scale, normalised) : scale * normalised;
+  if (shift.defined()) moved = moved.defined() ? moved.add_(shift) : shift;
+  return {moved.expand(call.output_sizes())};
 }
 
 std::vector<int64_t> last_dims(const PushCall& call) {
