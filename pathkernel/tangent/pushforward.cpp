@@ -1,16 +1,15 @@
 #include <pathkernel/tangent/pushforward.h>
 
-#include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/zeros.h>
 #include <pathkernel/core/error.h>
+#include <pathkernel/core/generators.h>
 #include <pathkernel/tangent/capture.h>
 #include <pathkernel/tangent/push.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
-#include <mutex>
 
 namespace pathkernel {
 namespace {
@@ -124,29 +123,16 @@ int64_t bytes_per_query(const Tape& tape, const std::vector<int64_t>& last) {
   return std::max<int64_t>(most, 1);
 }
 
-/// The generators' states, put back when it goes.
+/// The generators as they were when it goes.
 class GeneratorsPutBack {
  public:
-  explicit GeneratorsPutBack(at::Device device) {
-    keep(at::kCPU);
-    if (!device.is_cpu()) keep(device);
-  }
-  ~GeneratorsPutBack() {
-    for (auto& [generator, state] : kept_) {
-      const std::lock_guard lock(generator.mutex());
-      generator.set_state(state);
-    }
-  }
+  explicit GeneratorsPutBack(at::Device device) : before_(GeneratorStates::now(device)) {}
+  ~GeneratorsPutBack() { before_.restore(); }
   GeneratorsPutBack(const GeneratorsPutBack&) = delete;
   GeneratorsPutBack& operator=(const GeneratorsPutBack&) = delete;
 
  private:
-  void keep(at::Device device) {
-    at::Generator generator = at::globalContext().defaultGenerator(device);
-    const std::lock_guard lock(generator.mutex());
-    kept_.emplace_back(generator, generator.get_state());
-  }
-  std::vector<std::pair<at::Generator, Tensor>> kept_;
+  GeneratorStates before_;
 };
 
 /// Buffers bound to copies, and to what they were bound to before when it goes.

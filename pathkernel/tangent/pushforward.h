@@ -36,6 +36,8 @@ class LossTape {
   const Tensors& gradient() const { return gradient_; }
   /// ⟨∇_w ℓ_i, λ_q⟩ [n, Q].  @param lambda  per parameter [Q, W]; undefined: zero
   Tensor products(const Tensors& lambda, const PushOptions& options = {}) const;
+  /// Of the numbers kept.
+  int64_t bytes() const { return tape_.bytes(); }
 
  private:
   Tape tape_;
