@@ -40,11 +40,11 @@ RecordedRun resnet_run(const Recorded& r, const std::string& activation = "relu"
 }
 
 /// Batch norm over rows, with dropout before and after it.
-std::unique_ptr<Model> net_with_dropout() {
+std::unique_ptr<Model> net_with_dropout(at::ScalarType dtype) {
   at::manual_seed(6);
-  const auto make = [](std::vector<int64_t> shape) { return at::randn(shape, at::kDouble) * 0.6; };
+  const auto make = [=](std::vector<int64_t> shape) { return (at::randn(shape, at::kDouble) * 0.6).to(dtype); };
   NamedTensors w = {{"a", make({8, 60})}, {"scale", make({8}) + 1}, {"shift", make({8})}, {"b", make({3, 8})}};
-  NamedTensors buffers = {{"mean", at::zeros({8}, at::kDouble)}, {"var", at::ones({8}, at::kDouble)}};
+  NamedTensors buffers = {{"mean", at::zeros({8}, dtype)}, {"var", at::ones({8}, dtype)}};
   return std::make_unique<testing::FunctionModel>(w, buffers, [](const Tensors& w, const Tensors& b, const Tensor& x, Mode mode) {
     const bool training = mode == Mode::train;
     const Tensor h = at::linear(at::dropout(x.flatten(1), 0.2, training), w[0]);
@@ -79,10 +79,18 @@ TEST_P(Coupled, ResNetIsComplete) {
   }
 }
 
+RecordedRun dropout_run(const OptimizerSettings& optimizer, at::ScalarType dtype, int64_t batch, int64_t accumulate) {
+  Manifest manifest = testing::manifest(optimizer, "cross-entropy", batch);
+  manifest.accumulate = accumulate;
+  return RecordedRun([=] { return net_with_dropout(dtype); }, images(18, dtype), manifest, shuffled_batches(18, batch, 3, 3));
+}
+
+/// The masks are those of the recorded step, in the run's precision and in another.
 TEST_P(Coupled, WithDropout) {
-  Manifest manifest = testing::manifest(GetParam(), "cross-entropy", 7);
-  const RecordedRun run(net_with_dropout, images(18, at::kDouble), manifest, shuffled_batches(18, 7, 3, 3));
-  expect_complete(run.explain(testing::first_inputs(run.data(), 4), testing::in_double("logits")), 1e-10);
+  for (const at::ScalarType dtype : {at::kDouble, at::kFloat}) {
+    const RecordedRun run = dropout_run(GetParam(), dtype, 7, 1);
+    expect_complete(run.explain(testing::first_inputs(run.data(), 4), testing::in_double("logits")), 1e-10);
+  }
 }
 
 /// Several passes a step, each with its own statistics and its own dropout masks; and the averaged network.
@@ -93,9 +101,7 @@ TEST_P(Coupled, AccumulatedAndAveraged) {
     options.network = network;
     expect_complete(run.explain(testing::first_inputs(run.data(), 3), options), 1e-10);
   }
-  Manifest manifest = testing::manifest(GetParam(), "cross-entropy", 9);
-  manifest.accumulate = 3;
-  const RecordedRun random(net_with_dropout, images(18, at::kDouble), manifest, shuffled_batches(18, 9, 3, 3));
+  const RecordedRun random = dropout_run(GetParam(), at::kDouble, 9, 3);
   expect_complete(random.explain(testing::first_inputs(random.data(), 3), testing::in_double("log-odds")), 1e-10);
 }
 
