@@ -183,7 +183,8 @@ void add_train(CLI::App& app) {
   Manifest& m = o->manifest;
   CLI::App* command = app.add_subcommand("train", "Train a network and record every step");
   add_data_options(*command, m.data);
-  command->add_option("--model", o->model, "lenet, or mlp: and the widths of its layers, e.g. mlp:784-128-10")->capture_default_str();
+  command->add_option("--model", o->model, "lenet; mlp: and the widths of its layers, e.g. mlp:784-128-10; or resnet: and input channels, widths of its stages, "
+                                              "outputs, e.g. resnet:1-8-16-10")->capture_default_str();
   command->add_option("--activation", o->activation, "relu, tanh, gelu or silu")
       ->capture_default_str()
       ->check(CLI::IsMember({"relu", "tanh", "gelu", "silu"}));

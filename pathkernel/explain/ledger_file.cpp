@@ -122,7 +122,7 @@ json to_json(Ledger& ledger) {
           {"tensors", {{"file", tensors_name}, {"hashes", hashes(ledger)}}},
           {"settings",
            {{"recording", s.recording}, {"rule", s.rule}, {"panels", s.panels}, {"convention", s.convention}, {"stride", s.stride},
-            {"network", s.network}, {"regulariser", s.regulariser},
+            {"network", s.network}, {"regulariser", s.regulariser}, {"coupled", s.coupled},
             {"precision", s.precision}, {"measure", s.measure}, {"queries", s.queries}, {"first_step", s.first_step},
             {"last_step", s.last_step}}},
           {"queries", queries},
@@ -144,6 +144,7 @@ void from_json(const json& j, Ledger& ledger) {
   s.at("stride").get_to(out.stride);
   s.at("network").get_to(out.network);
   s.at("regulariser").get_to(out.regulariser);
+  out.coupled = s.value("coupled", false);  // ledgers of an earlier version have none
   s.at("precision").get_to(out.precision);
   s.at("measure").get_to(out.measure);
   s.at("queries").get_to(out.queries);

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
+#include <pathkernel/core/error.h>
 #include <pathkernel/tangent/kernels/rank_one.h>
 
 namespace pathkernel {
@@ -33,11 +34,14 @@ StepAccount Adjoint::step(const StepTrace& trace, const FactorSet& G, const Tens
   account.regulariser = at::zeros({n_}, f64);
   account.rounding = at::zeros({n_}, f64);
   account.buffers = at::zeros({n_}, f64);
+  const bool coupled = std::any_of(trace.passes.begin(), trace.passes.end(), [](const Pass& pass) { return pass.coupled != nullptr; });
+  lambda_.assign(coupled ? L : 0, Tensor());
   const FactorList none;  // the average's adjoint holds all of y in q
   for (size_t l = 0; l < L; ++l) {
     if (!trace.average.empty()) take_average(trace, l, G.parameters[l], account);
     step_parameter(trace, l, trace.average.empty() ? G.parameters[l] : none, account);
   }
+  if (coupled) book_coupled(trace, account);
   for (size_t b = 0; b < buffer_change.size(); ++b) {
     const FactorList& list = G.parameters[L + b];
     if (!list.empty() && buffer_change[b].defined()) account.buffers.add_(along(list, buffer_change[b], n_));
@@ -51,7 +55,12 @@ void Adjoint::step_parameter(const StepTrace& trace, size_t l, const FactorList&
   const bool together = take_together(trace, l, G, account);
   if (!together) take_memory(trace, l, G, account);
   account.rounding.add_(along(G, trace.rounding[l], n_));
-  const Tensor dense_lambda = f.N.is_diagonal() || f.E.is_diagonal() || f.M.defined() ? lambda(f, l, G, trace.weights[l].numel()) : Tensor();
+  const bool written = f.N.is_diagonal() || f.E.is_diagonal() || f.M.defined() || !lambda_.empty();
+  const Tensor dense_lambda = written ? lambda(f, l, G, trace.weights[l].numel()) : Tensor();
+  if (!lambda_.empty()) {
+    const Tensor clipped = f.M.defined() ? dense_lambda * f.M : dense_lambda;
+    lambda_[l] = f.kappa == 1 ? clipped : clipped * f.kappa;
+  }
   book(trace, l, G, dense_lambda, account);
   if (f.has_decay() && !together) decay(trace, l, G, dense_lambda, account);
   p_[l].carry(f.mu);
@@ -125,7 +134,11 @@ Tensor Adjoint::product(const LinearForm& f, size_t l, const FactorList& G, cons
 void Adjoint::book(const StepTrace& trace, size_t l, const FactorList& G, const Tensor& lambda, StepAccount& account) const {
   int64_t first = 0;
   for (const Pass& pass : trace.passes) {
-    const int64_t count = pass.gradients.examples;
+    const int64_t count = pass.examples();
+    if (pass.coupled) {  // all parameters at once, later
+      first += count;
+      continue;
+    }
     if (const FactorList& g = pass.gradients.parameters[l]; !g.empty()) {
       if (const Tensor part = product(trace.form[l], l, G, lambda, g, count); part.defined()) {
         const Tensor exact = part.to(at::kDouble);
@@ -142,6 +155,21 @@ void Adjoint::book(const StepTrace& trace, size_t l, const FactorList& G, const 
   if (trace.regulariser.empty()) return;
   const FactorList term = {dense_factor(trace.regulariser[l].unsqueeze(0))};  // an example of its own
   if (const Tensor part = product(trace.form[l], l, G, lambda, term, 1); part.defined()) account.regulariser.add_(part[0]);
+}
+
+// Coupled passes: c_i = b_i κ⟨M∘λ, ∇ℓ_i⟩ by one pushforward with the tangents of all parameters (theory 2.5)
+void Adjoint::book_coupled(const StepTrace& trace, StepAccount& account) {
+  if (coupled_ == nullptr) throw InvariantViolated("Adjoint: a step has coupled passes, and nobody to run them again was given");
+  int64_t first = 0;
+  for (const Pass& pass : trace.passes) {
+    if (pass.coupled) {
+      const CoupledShares shares = coupled_->shares(trace.weights, pass.coupled, lambda_);
+      account.draws.narrow(0, first, pass.examples()).add_(shares.by_example);
+      account.by_parameter.add_(shares.by_parameter);
+    }
+    first += pass.examples();
+  }
+  lambda_.clear();
 }
 
 // z = ω^c λ − η ω^d y:  B: q ← q + z,  A: decay += z·w
@@ -188,11 +216,11 @@ Leftover Adjoint::leftover(const Tensors& weights, const Tensors& average, const
   return left;
 }
 
-int64_t Adjoint::numbers_per_query(const std::vector<LinearForm>& form, const Tensors& weights, Convention convention, bool average) {
+int64_t Adjoint::numbers_per_query(const std::vector<LinearForm>& form, const Tensors& weights, Convention convention, bool average, bool coupled) {
   int64_t numbers = 0;
   for (size_t l = 0; l < form.size(); ++l) {
     const bool decays = form[l].has_decay() && convention == Convention::propagate;
-    const bool writes_lambda = form[l].N.is_diagonal() || form[l].E.is_diagonal() || form[l].M.defined();
+    const bool writes_lambda = form[l].N.is_diagonal() || form[l].E.is_diagonal() || form[l].M.defined() || coupled;
     const int64_t states = (form[l].has_memory() ? 1 : 0) + (decays || average ? 1 : 0) + (average ? 2 : 0) + (writes_lambda ? 1 : 0);
     numbers += states * weights[l].numel();
   }

@@ -37,8 +37,10 @@ struct Leftover {
 /// Cost per step: theory 4f. Memory: n·P·(memory + decay + 2 for the average) numbers.
 class Adjoint {
  public:
-  /// @param batch  examples of an ordinary step, for the cost model
-  Adjoint(int64_t queries, int64_t batch, Convention convention, at::TensorOptions options) : n_(queries), batch_(batch), convention_(convention), options_(options) {}
+  /// @param batch    examples of an ordinary step, for the cost model
+  /// @param coupled  answers for passes whose examples are coupled; may be nullptr where there are none
+  Adjoint(int64_t queries, int64_t batch, Convention convention, at::TensorOptions options, CoupledPasses* coupled = nullptr)
+      : n_(queries), batch_(batch), convention_(convention), options_(options), coupled_(coupled) {}
 
   /// Step s, given G_s of these queries.  @param buffer_change  Δβ_s, one flat tensor per buffer
   StepAccount step(const StepTrace& trace, const FactorSet& G, const Tensors& buffer_change);
@@ -50,7 +52,8 @@ class Adjoint {
   Leftover leftover(const Tensors& weights, const Tensors& average, const Tensors& memory) const;
 
   /// Numbers kept per query for these linear forms.
-  static int64_t numbers_per_query(const std::vector<LinearForm>& form, const Tensors& weights, Convention convention, bool average);
+  /// @param coupled  passes are: λ of all parameters at once, written out
+  static int64_t numbers_per_query(const std::vector<LinearForm>& form, const Tensors& weights, Convention convention, bool average, bool coupled);
 
  private:
   void step_parameter(const StepTrace& trace, size_t l, const FactorList& G, StepAccount& account);
@@ -62,11 +65,14 @@ class Adjoint {
   Tensor product(const LinearForm& form, size_t l, const FactorList& G, const Tensor& lambda, const FactorList& rows, int64_t count) const;
   void book(const StepTrace& trace, size_t l, const FactorList& G, const Tensor& lambda, StepAccount& account) const;
   void decay(const StepTrace& trace, size_t l, const FactorList& G, const Tensor& lambda, StepAccount& account);
+  void book_coupled(const StepTrace& trace, StepAccount& account);
   Tensor& dense(std::vector<Tensor>& states, size_t l, int64_t numbers);
 
   int64_t n_, batch_;
   Convention convention_;
   at::TensorOptions options_;
+  CoupledPasses* coupled_;
+  Tensors lambda_;                 ///< of the step under way, κ M∘λ of every parameter, where a pass is coupled
   std::vector<MemoryAdjoint> p_;
   std::vector<Tensor> q_, e_;      ///< undefined: zero
 };

@@ -47,8 +47,8 @@ Tensor Ledger::change() const {
 }
 
 std::string LedgerSettings::conventions() const {
-  return fmt::format("{}, frozen preconditioner, credit at draw time",
-                     convention == "ledger" ? "decay as a term of its own" : "propagated decay");
+  return fmt::format("{}, frozen preconditioner, credit at draw time{}", convention == "ledger" ? "decay as a term of its own" : "propagated decay",
+                     coupled ? ", examples coupled in their batch (each loss with its batch as context)" : "");
 }
 
 std::string Certificate::brief(const std::string& conventions) const {

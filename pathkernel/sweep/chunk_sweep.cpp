@@ -42,7 +42,8 @@ void ChunkSweep::run(const Network& final, const std::function<void(int64_t)>& s
   const SweepOptions& options = shared_.options;
   const int64_t K = path_.per_input(), n = path_.inputs();
   for (int64_t k = 0; k < K; ++k) {
-    lanes_.emplace_back(n, shared_.recording.manifest().batch, options.convention, at::TensorOptions().dtype(options.precision).device(final.weights.front().device()));
+    const auto options_of = at::TensorOptions().dtype(options.precision).device(final.weights.front().device());
+    lanes_.emplace_back(n, shared_.recording.manifest().batch, options.convention, options_of, &shared_.tracer.coupled_passes());
     columns_.push_back(at::arange(first_input_ * K + k, (first_input_ + n) * K, K, at::kLong));
   }
   later_ = {final.weights, final.buffers, path_.at(final.weights, final.buffers)};
@@ -107,7 +108,7 @@ void ChunkSweep::sample(const PathSegment& segment, size_t begin, size_t end, co
   refined.panels *= 2;
   const SegmentGradient fine = segment_gradient(refined, path_, from, to);
   for (; j < end; ++j) {
-    for (size_t k = 0; chosen(j) && k < lanes_.size(); ++k) shared_.uncertainty.sample(segment.steps[j], coarse.G[k], fine.G[k], columns_[k]);
+    for (size_t k = 0; chosen(j) && k < lanes_.size(); ++k) shared_.uncertainty.sample(segment.steps[j], coarse.G[k], fine.G[k], columns_[k], shared_.tracer.coupled_passes());
   }
 }
 

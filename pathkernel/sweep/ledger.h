@@ -34,13 +34,14 @@ struct LedgerSettings {
   int64_t stride = 1;                ///< steps that share one segment gradient (theory 2.7)
   std::string network = "weights";   ///< weights | average: which network was asked
   std::string regulariser;           ///< "l1:0.0001"; empty: none
+  bool coupled = false;              ///< batches coupled their examples: each loss was differentiated with its batch as context (theory 2.5)
   std::string convention = "propagate";  ///< propagate (theory 2.4 B) | ledger (A)
   std::string precision = "float";   ///< float | double
   std::string measure = "log-odds";
   std::string queries;               ///< as asked for, "test:0-15"
   int64_t first_step = 0, last_step = 0;  ///< the window of the path: steps first_step … last_step−1
 
-  /// "propagated decay, frozen preconditioner, credit at draw time"
+  /// "propagated decay, frozen preconditioner, credit at draw time", and what coupled batches add
   std::string conventions() const;
 };
 

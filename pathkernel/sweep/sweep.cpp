@@ -14,10 +14,13 @@
 namespace pathkernel {
 namespace {
 
+/// Bytes for tangents of coupled passes.
+int64_t push_memory(const SweepOptions& options) { return std::min<int64_t>(PushOptions().memory, options.memory / 8); }
+
 /// How many inputs at a time: adjoints, both tapes and the segment gradient of a chunk fit the memory left beside the traces.
-int64_t inputs_per_chunk(const SweepOptions& options, const Tensors& weights, const std::vector<LinearForm>& form, bool average, int64_t tape_bytes_per_input, int64_t trace_bytes, int64_t K) {
+int64_t inputs_per_chunk(const SweepOptions& options, const Tensors& weights, int64_t adjoint_numbers, int64_t tape_bytes_per_input, int64_t trace_bytes, int64_t K) {
   const int64_t item = options.precision == at::kDouble ? 8 : 4;
-  const int64_t dense = Adjoint::numbers_per_query(form, weights, options.convention, average) * item * K;
+  const int64_t dense = adjoint_numbers * item * K;
   int64_t widest = 0;
   for (const Tensor& w : weights) widest = std::max<int64_t>(widest, w.numel());
   const int64_t per_input = dense + 4 * tape_bytes_per_input + (K + 1) * widest * item;
@@ -127,7 +130,7 @@ class Sweeping {
   Sweeping(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options)
       : recording_(recording), model_(model), data_(data), queries_(queries), options_(options), window_(window_of(recording, options)),
         average_(asks_average(recording, options)),
-        tracer_(recording, model, data, {options.precision, average_, options.path_kernel, options.check, options.timings, options.strict}),
+        tracer_(recording, model, data, {options.precision, average_, options.path_kernel, options.check, options.timings, options.strict, push_memory(options)}),
         measurement_(make_measurement(options.measure, tracer_.objective(), data.class_names)) {
     const at::Device device = model.parameters().front().tensor.device();
     for (const Tensor& t : in(options.precision, queries.inputs)) inputs_.push_back(t.to(device));
@@ -157,6 +160,7 @@ class Sweeping {
       describe_queries(outputs, first, count, ledger);
     }
     books.close();
+    ledger.settings.coupled = tracer_.coupled();
     check_finite(ledger);
     ledger.certificate = certify(ledger, books, uncertainty, corrections, tracer_, std::min(options_.sampled_steps, T));
     return ledger;
@@ -179,12 +183,21 @@ class Sweeping {
     const StepTrace& step = one.steps.front();
     int64_t longest = 0, per_step = 0;
     for (const Window& stretch : stretches(window_, options_.stride, recording_.checkpoint_steps())) longest = std::max(longest, stretch.steps());
-    for (const Pass& pass : step.passes) per_step += pass.gradients.bytes();
+    int64_t pushed = 0;  // what one coupled pass takes when it is run again
+    for (const Pass& pass : step.passes) {
+      per_step += pass.coupled ? pass.coupled->bytes() : pass.gradients.bytes();
+      if (pass.coupled) pushed = std::max(pushed, push_memory(options_) + tracer_.coupled_passes().tape_bytes(step.weights, pass.coupled));
+    }
     for (const Tensor& w : step.weights) per_step += int64_t(w.nbytes()) * (average_ ? 6 : 4);
+    if (tracer_.coupled() && options_.path_kernel) {
+      throw InvalidInput("explain: the path kernel K(x, x_i) needs examples that train each for itself, and this run's batches couple them (batch norm in training mode, "
+                         "contrastive losses); leave out --path-kernel");
+    }
     ask(0, 1);
     const QueryPath probe(model_, rows(inputs_, 0, 1), *measurement_);
     const int64_t tape_bytes = probe.at(final_.weights, final_.buffers)->tape.bytes();
-    return inputs_per_chunk(options_, final_.weights, step.form, average_, tape_bytes, per_step * longest, K_);
+    const int64_t numbers = Adjoint::numbers_per_query(step.form, final_.weights, options_.convention, average_, tracer_.coupled());
+    return inputs_per_chunk(options_, final_.weights, numbers, tape_bytes, per_step * longest + pushed, K_);
   }
 
   void describe_settings(Ledger& ledger) const {

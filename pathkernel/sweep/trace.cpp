@@ -7,6 +7,7 @@
 #include <pathkernel/sweep/kernels/rounding.h>
 #include <pathkernel/sweep/watch.h>
 #include <pathkernel/tangent/contraction.h>
+#include <pathkernel/tangent/coupled_batch.h>
 
 #include <algorithm>
 
@@ -48,6 +49,10 @@ Tensor clipped(const StepTrace& trace, size_t l, Tensor gradient) {
 }  // namespace
 
 struct Tracer::Impl {
+  Impl(const Recording& recording, Model& model, const Dataset& data, Options options)
+      : recording(recording), model(model), options(options), replay(recording, model, data),
+        coupled_passes(model, replay.trainer().objective(), {options.precision, options.push_memory, options.check}) {}
+
   const Recording& recording;
   Model& model;
   Options options;
@@ -55,11 +60,13 @@ struct Tracer::Impl {
   Tensors live_parameters, live_buffers;  ///< the run's own storage: queries bind the model to other weights in between
   double largest_mismatch = 0;
   int64_t first_drift = -1;
-  bool probed = false;
+  bool probed = false, coupled = false;
+  CoupledPasses coupled_passes;
 
   void go_to(int64_t s);
   State state() const;
   StepTrace trace_step(const State& before, std::vector<Tensors>& sums);
+  std::vector<State> trace_steps(int64_t begin, int64_t end, std::vector<StepTrace>& steps, std::vector<Tensors>& sums);
   void note_drift(int64_t s);
   Tensor sum_of_gradients(const StepTrace& trace, size_t l) const;
   void check_batch(const StepTrace& trace, size_t l, const Tensor& sum, const Tensor& batch_gradient) const;
@@ -68,11 +75,13 @@ struct Tracer::Impl {
 };
 
 Tracer::Tracer(const Recording& recording, Model& model, const Dataset& data, Options options)
-    : impl_(new Impl{recording, model, options, Replay(recording, model, data), {}, {}, 0, -1, false}) {
+    : impl_(new Impl(recording, model, data, options)) {
   impl_->live_parameters = copies(values(model.parameters()));
   impl_->live_buffers = copies(values(model.buffers()));
 }
 Tracer::~Tracer() = default;
+bool Tracer::coupled() const { return impl_->coupled; }
+CoupledPasses& Tracer::coupled_passes() { return impl_->coupled_passes; }
 double Tracer::largest_mismatch() const { return impl_->largest_mismatch; }
 int64_t Tracer::first_drift() const { return impl_->first_drift; }
 const Objective& Tracer::objective() const { return impl_->replay.trainer().objective(); }
@@ -105,10 +114,10 @@ Tensor Tracer::Impl::sum_of_gradients(const StepTrace& trace, size_t l) const {
   const Tensor& w = trace.weights[l];
   Tensor sum;
   for (const Pass& pass : trace.passes) {
-    const Tensor part = sum_over_examples(pass.gradients.parameters[l], w.numel(), w.options().dtype(options.precision));
-    sum = sum.defined() ? sum + part : part;
+    const Tensor part = pass.coupled ? pass.coupled->gradient[l] : sum_over_examples(pass.gradients.parameters[l], w.numel(), w.options().dtype(options.precision));
+    if (part.defined()) sum = sum.defined() ? sum + part : part;
   }
-  return sum;
+  return sum.defined() ? sum : at::zeros({w.numel()}, w.options().dtype(options.precision));
 }
 
 // Invariant 3: Σ_i b_i g_i is the gradient autograd computed for the batch.
@@ -119,6 +128,7 @@ void Tracer::Impl::check_batch(const StepTrace& trace, size_t l, const Tensor& s
   // A gradient that cancels to nothing leaves only the rounding of its terms.
   double terms = 0;
   for (const Pass& pass : trace.passes) {
+    if (pass.coupled) continue;
     for (const Factor& f : pass.gradients.parameters[l]) terms = std::max(terms, largest(f.left) * (f.right.defined() ? largest(f.right) : 1) * double(f.terms()));
   }
   if (d.off <= terms * (float64 ? 1e-14 : 1e-5)) return;
@@ -158,7 +168,7 @@ StepTrace Tracer::Impl::trace_step(const State& before, std::vector<Tensors>& su
   if (const Regulariser* regulariser = replay.trainer().regulariser()) {
     for (const Tensor& pull : regulariser->gradient(values(model.parameters()))) trace.regulariser.push_back(pull.detach().reshape(-1).to(options.precision));
   }
-  Watch watch(options.precision, options.path_kernel, options.check && !probed);
+  Watch watch({options.precision, options.path_kernel, options.check && !probed, coupled});
   probed = true;
   {
     const Timed timed(options.timings, "replay with gradients caught");
@@ -169,6 +179,9 @@ StepTrace Tracer::Impl::trace_step(const State& before, std::vector<Tensors>& su
   const Timed timed(options.timings, "linear form and checks");
   if (!trace.exact) note_drift(trace.step);
   trace.passes = std::move(watch.passes);
+  for (const Pass& pass : trace.passes) {
+    if (pass.coupled && pass.coupled->gradient.empty()) coupled_passes.find_gradient(trace.weights, *pass.coupled);
+  }
   if (options.average) trace.share_of_new = replay.trainer().average()->share_of_new(trace.weights.front().scalar_type());
   for (const LinearForm& form : replay.trainer().optimizer().linear_form()) trace.form.push_back(in_precision(form, options.precision));
   Tensors sum;
@@ -189,15 +202,29 @@ void Tracer::Impl::end_at_checkpoint(PathSegment& segment, State& last, int64_t 
   segment.end_buffers = copies(values(model.buffers()));
 }
 
+/// @return the states before every step and after the last
+std::vector<State> Tracer::Impl::trace_steps(int64_t begin, int64_t end, std::vector<StepTrace>& steps, std::vector<Tensors>& sums) {
+  go_to(begin);
+  std::vector<State> states = {state()};
+  while (replay.position() < end) {
+    steps.push_back(trace_step(states.back(), sums));
+    states.push_back(state());
+  }
+  return states;
+}
+
 PathSegment Tracer::segment(int64_t begin, int64_t end) {
   Impl& I = *impl_;
-  I.go_to(begin);
   PathSegment out;
-  std::vector<State> states = {I.state()};
   std::vector<Tensors> sums;  // Σ_i b_i g_i, until the state after the step is known
-  while (I.replay.position() < end) {
-    out.steps.push_back(I.trace_step(states.back(), sums));
-    states.push_back(I.state());
+  std::vector<State> states;
+  try {
+    states = I.trace_steps(begin, end, out.steps, sums);
+  } catch (const CoupledBatch&) {
+    I.coupled = true;
+    out.steps.clear();
+    sums.clear();
+    states = I.trace_steps(begin, end, out.steps, sums);
   }
   out.begin_memory = states.front().memory;
   out.end_weights = states.back().weights;

@@ -2,6 +2,7 @@
 
 #include <pathkernel/core/timings.h>
 #include <pathkernel/record/replay.h>
+#include <pathkernel/sweep/coupled_pass.h>
 #include <pathkernel/tangent/factors.h>
 #include <pathkernel/train/linear_form.h>
 
@@ -15,6 +16,9 @@ struct Pass {
   Tensor indices;              ///< [n] which examples
   FactorSet gradients;         ///< b_i g_{i,s}, per example, in the evaluation precision
   FactorSet output_gradients;  ///< b_i ∂f(x_i)/∂w where the path kernel was asked for (scalar outputs); else empty
+  std::shared_ptr<CoupledPass> coupled;  ///< where the examples have no gradients of their own; then both sets are empty
+
+  int64_t examples() const { return indices.size(0); }
 };
 
 /// What the reverse sweep needs of one training step, caught while it was replayed.
@@ -58,6 +62,7 @@ class Tracer {
     bool check = true;              ///< assert the invariants of design.md section 4 at every step
     Timings* timings = nullptr;
     bool strict = false;            ///< a step whose hash differs is an error, not a drift
+    int64_t push_memory = PushOptions().memory;  ///< for tangents of coupled passes
   };
   Tracer(const Recording& recording, Model& model, const Dataset& data, Options options);
   ~Tracer();
@@ -68,6 +73,10 @@ class Tracer {
 
   /// The state before step s alone: weights, buffers, average, memory (as `end_…` and `begin_memory` of an empty segment).
   PathSegment at(int64_t s) { return segment(s, s); }
+
+  /// Whether a batch was found whose examples are coupled; from then on every pass is taken so.
+  bool coupled() const;
+  CoupledPasses& coupled_passes();
 
   double largest_mismatch() const;  ///< of the frozen linear form over all steps, as a share of its allowance
   int64_t first_drift() const;      ///< −1: none

@@ -9,10 +9,26 @@
 namespace pathkernel {
 namespace {
 
+/// The same of a coupled pass, from tangents D∘G.
+Tensor coupled_shares(const StepTrace& trace, const Pass& pass, const FactorSet& G, CoupledPasses& coupled) {
+  Tensors lambda(trace.weights.size());
+  for (size_t l = 0; l < lambda.size(); ++l) {
+    if (G.parameters[l].empty()) continue;
+    const Coefficient& d = trace.form[l].D.is_zero() ? trace.form[l].E : trace.form[l].D;
+    const Tensor written = materialise(G.parameters[l], G.examples, trace.weights[l].numel(), {});
+    lambda[l] = d.is_diagonal() ? written * d.diagonal.unsqueeze(0) : written * d.number;
+  }
+  return coupled.shares(trace.weights, pass.coupled, lambda).by_example;
+}
+
 /// The step's own shares of the queries, [D, n], parameter by parameter added.
-Tensor shares(const StepTrace& trace, const FactorSet& G) {
+Tensor shares(const StepTrace& trace, const FactorSet& G, CoupledPasses& coupled) {
   Tensors parts;
   for (const Pass& pass : trace.passes) {
+    if (pass.coupled) {
+      parts.push_back(coupled_shares(trace, pass, G, coupled));
+      continue;
+    }
     Tensor sum;
     const int64_t count = pass.gradients.examples;
     for (size_t l = 0; l < trace.weights.size(); ++l) {
@@ -33,8 +49,8 @@ Tensor shares(const StepTrace& trace, const FactorSet& G) {
 
 Uncertainty::Uncertainty(int64_t queries) : change_(at::zeros({queries}, at::kDouble)), size_(at::zeros({queries}, at::kDouble)) {}
 
-void Uncertainty::sample(const StepTrace& trace, const FactorSet& G, const FactorSet& refined, const Tensor& columns) {
-  const Tensor coarse = shares(trace, G), fine = shares(trace, refined);
+void Uncertainty::sample(const StepTrace& trace, const FactorSet& G, const FactorSet& refined, const Tensor& columns, CoupledPasses& coupled) {
+  const Tensor coarse = shares(trace, G, coupled), fine = shares(trace, refined, coupled);
   if (!fine.defined()) return;
   const auto squares = [](const Tensor& t) { return t.to(at::kCPU, at::kDouble).square().sum(0); };
   change_.index_add_(0, columns, squares(coarse - fine));

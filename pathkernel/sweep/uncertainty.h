@@ -13,7 +13,7 @@ class Uncertainty {
  public:
   explicit Uncertainty(int64_t queries);
   /// @param G  with m panels, @param refined  with 2m, both of lane `columns`
-  void sample(const StepTrace& trace, const FactorSet& G, const FactorSet& refined, const Tensor& columns);
+  void sample(const StepTrace& trace, const FactorSet& G, const FactorSet& refined, const Tensor& columns, CoupledPasses& coupled);
   Tensor estimate() const;  ///< [Q] float64
 
  private:

@@ -7,11 +7,16 @@
 
 namespace pathkernel {
 
-/// Hangs the catcher into every pass of a replayed training step.
+/// Hangs the catcher into every pass of a replayed training step; of coupled passes it keeps what it takes to run them again.
 class Watch : public StepObserver {
  public:
-  /// @param probe  check on the first pass which example every row belongs to (two more backward passes)
-  Watch(at::ScalarType precision, bool path_kernel, bool probe) : precision_(precision), path_kernel_(path_kernel), probe_(probe) {}
+  struct Options {
+    at::ScalarType precision = at::kFloat;  ///< of the gradients
+    bool path_kernel = false;
+    bool probe = false;    ///< check on the first pass which example every row belongs to (two more backward passes)
+    bool coupled = false;  ///< the examples have no gradients of their own: nothing is caught
+  };
+  explicit Watch(Options options) : options_(options) {}
 
   void before_forward(Model& model, const Batch& micro_batch) override;
   void after_forward(const Tensors& outputs, const Tensor& losses, const Tensor& weights) override;
@@ -23,13 +28,14 @@ class Watch : public StepObserver {
 
  private:
   void probe(const Tensor& losses, const Tensor& weights);
+  void take_gradient(CoupledPass& pass);
   /// Runs something that leaves gradients in .grad, and puts back what earlier passes left there.
   template <class Backward> void aside(Backward backward);
 
-  at::ScalarType precision_;
-  bool path_kernel_, probe_;
+  Options options_;
   NamedTensors parameters_;
   std::optional<Catcher> catcher_;
+  Tensors summed_;          ///< gradients that autograd had summed when the last coupled pass ended
 };
 
 }  // namespace pathkernel

@@ -6,6 +6,7 @@
 #include <ATen/ops/arange.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <pathkernel/core/error.h>
+#include <pathkernel/tangent/coupled_batch.h>
 #include <pathkernel/tangent/decisions.h>
 #include <pathkernel/tangent/kernels/max_pool.h>
 #include <pathkernel/tangent/owners.h>
@@ -146,9 +147,10 @@ void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stac
   std::vector<Slot> slots;
   Tensors slot_tensors;
   bool active = false, owned = false, decided = false;
-  bool enters = false;  // something that needs a gradient and belongs to no example: a parameter, or made of parameters
+  bool enters = false;  // something that needs a gradient and belongs to no example: a parameter, or made of parameters (forwards: anything)
   each_tensor(arguments, [&](int32_t argument, int32_t position, const Tensor& tensor) {
     const ValueId id = tape.find(tensor);
+    if (side == Side::forward) refuse_unseen_graph(id == no_value ? nullptr : &tape.values[size_t(id)], tensor, op);
     if (id == no_value) {
       refuse_hidden_parameter(tensor, op);
       return;
@@ -164,7 +166,7 @@ void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stac
 
   if (active) {
     for (const Slot& slot : slots) {
-      if (!tape.values[size_t(slot.value)].refusal.empty()) throw InvalidInput(tape.values[size_t(slot.value)].refusal);
+      if (!tape.values[size_t(slot.value)].refusal.empty()) throw CoupledBatch(tape.values[size_t(slot.value)].refusal);
     }
   }
   if (slots.empty()) {
@@ -229,6 +231,15 @@ void Capture::State::refuse_hidden_parameter(const Tensor& tensor, const c10::Op
                      "' behind the tape's back (through .data or a saved view); its part cannot be accounted for. Use the parameter itself, or detach().");
 }
 
+/// A tensor with a graph that no operation on the tape gave it: what it depends on cannot be run forwards.
+void Capture::State::refuse_unseen_graph(const Value* value, const Tensor& tensor, const c10::OperatorHandle& op) const {
+  if ((value != nullptr && (value->active || value->parameter >= 0)) || !at::GradMode::is_enabled() || !tensor.requires_grad()) return;
+  const c10::impl::ExcludeDispatchKeyGuard below(tape_key);  // a view's graph may be made only now
+  if (!tensor.grad_fn()) return;
+  throw InvalidInput("the tape: " + op.operator_name().name + " reads a tensor whose way from the parameters was not seen: it has a backward pass of its own " +
+                     "(torch.autograd.Function), or was a constant that was written into. Coupled examples cannot be followed through it; use torch's own operations, out of place");
+}
+
 void Capture::State::keep_input(ValueId id) {
   Value& value = tape.values[size_t(id)];
   if (!value.tensor.defined()) value.tensor = frozen(tape.alive_[size_t(id)]);
@@ -285,7 +296,7 @@ void Capture::State::record(Node node, const Tensors& slot_tensors, const Tensor
     for (const Slot& slot : node.slots) {
       if (slot.list_position < 0) node.arguments[size_t(slot.argument)] = c10::IValue();
     }
-    if (side == Side::query) {
+    if (side != Side::training) {
       for (const ValueId id : node.outputs) {
         if (id != no_value) keep_input(id);
       }
@@ -342,7 +353,7 @@ void Capture::State::rename_views(const c10::OperatorHandle& op, const Tensor& t
                true};
     value.tensor = frozen(tensor);
     alias.outputs.push_back(add_value(std::move(value), tensor));
-    if (side == Side::query) tape.nodes.push_back(std::move(alias));
+    if (side != Side::training) tape.nodes.push_back(std::move(alias));
   }
 }
 
@@ -368,12 +379,12 @@ Capture::Capture(Tape& tape, Side side, const NamedTensors& parameters, const Na
     for (const Tensor& example : examples) {
       if (example.size(0) != tape.examples) throw InvalidInput("the tape: per-example tensors differ in length: " + describe(examples.front()) + " and " + describe(example));
       Value value;
-      value.owner = leading_owner(arange, example.sizes());
+      if (side != Side::forward) value.owner = leading_owner(arange, example.sizes());
       value.tensor = frozen(example);
       state_->add_value(std::move(value), example);
     }
   }
-  if (side == Side::query) state_->math_attention.emplace();
+  if (side != Side::training) state_->math_attention.emplace();
   current = state_.get();
   state_->include.emplace(tape_key);
 }

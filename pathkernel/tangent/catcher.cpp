@@ -3,9 +3,9 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/randn.h>
-#include <pathkernel/core/error.h>
 #include <pathkernel/tangent/capture_state.h>
 #include <pathkernel/tangent/contraction.h>
+#include <pathkernel/tangent/coupled_batch.h>
 #include <pathkernel/tangent/reverse.h>
 
 namespace pathkernel {
@@ -53,7 +53,7 @@ void Catcher::check_owners(const FactorSet& first, const FactorSet& weighted, co
     const double scale = many.abs().max().item<double>(), off = (many - one * weights).abs().max().item<double>();
     const double precision = p.scalar_type() == at::kDouble ? 1e-9 : 1e-3;
     if (off > precision * scale) {
-      throw InvalidInput("the tape: the gradient of parameter '" + parameters[l].name + "' does not split by example: weighting example i's loss by i+1 changed " +
+      throw CoupledBatch("the gradient of parameter '" + parameters[l].name + "' does not split by example: weighting example i's loss by i+1 changed " +
                          "its share by other than i+1 (largest deviation " + std::to_string(off / scale) + " of the largest share). " +
                          "Examples of a batch are coupled (batch statistics, contrastive losses), or rows are reordered in a way the tape cannot follow.");
     }

@@ -31,6 +31,36 @@ bool same_argument(const c10::IValue& a, const c10::IValue& b) {
 
 }  // namespace
 
+int argument_index(const Node& node, const char* name) {
+  const auto& arguments = node.op.schema().arguments();
+  for (size_t k = 0; k < arguments.size(); ++k) {
+    if (arguments[k].name() == name) return int(k);
+  }
+  return -1;
+}
+
+std::vector<c10::IValue> filled_arguments(const Node& node, const std::function<Tensor(const Slot&)>& tensor_of) {
+  std::vector<c10::IValue> out = node.arguments;
+  for (const Slot& slot : node.slots) {
+    const Tensor tensor = tensor_of(slot);
+    c10::IValue& argument = out[size_t(slot.argument)];
+    if (slot.list_position < 0) {
+      argument = tensor;
+    } else if (argument.isTensorList()) {
+      auto list = argument.toTensorVector();
+      list[size_t(slot.list_position)] = tensor;
+      argument = list;
+    } else {
+      c10::List<std::optional<Tensor>> list;
+      const auto old = argument.toList();
+      for (size_t k = 0; k < old.size(); ++k) list.push_back(old.get(k).isTensor() ? std::optional<Tensor>(old.get(k).toTensor()) : std::nullopt);
+      list.set(size_t(slot.list_position), tensor);
+      argument = list;
+    }
+  }
+  return out;
+}
+
 bool same_structure(const Tape& a, const Tape& b, std::string* difference) {
   const auto differ = [&](std::string what) {
     if (difference) *difference = std::move(what);

@@ -5,6 +5,7 @@
 #include <pathkernel/core/tensors.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -43,6 +44,11 @@ struct Node {
   std::string name;                    ///< "aten::relu"
   bool is_alias = false;               ///< no operation: after an in-place write to slot 0's storage, slot 1's name sees it
 };
+
+/// The index of an argument by its name in the operation's schema; −1 when it has none of that name.
+int argument_index(const Node& node, const char* name);
+/// The operation's arguments as it was called, with `tensor_of` in each slot.
+std::vector<c10::IValue> filled_arguments(const Node& node, const std::function<Tensor(const Slot&)>& tensor_of);
 
 /// The operations one forward pass performed, with their inputs and outputs (design.md section 3). Filled by a Capture.
 class Tape {
