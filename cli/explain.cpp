@@ -5,6 +5,7 @@
 
 #include <pathkernel/core/bytes.h>
 #include <pathkernel/core/error.h>
+#include <pathkernel/core/files.h>
 #include <pathkernel/explain/ledger_file.h>
 #include <pathkernel/sweep/sweep.h>
 
@@ -24,7 +25,8 @@ struct Options {
   std::string folder, data, queries = "test:0-15", measure = "log-odds", rule = "secant", network, convention = "propagate", precision, memory = "4GiB", out;
   int64_t panels = 1, from = 0, until = -1, stride = 1, sampled_steps = 32, threads = 0;
   double tolerance = 0;
-  bool path_kernel = false, strict = false, json = false;
+  int64_t keep = 0;
+  bool path_kernel = false, strict = false, plan = false, json = false;
 };
 
 SweepOptions sweep_options(const Options& o, const Recording& recording) {
@@ -40,9 +42,11 @@ SweepOptions sweep_options(const Options& o, const Recording& recording) {
   using Asked = SweepOptions::Asked;
   options.network = o.network == "weights" ? Asked::weights : o.network == "average" ? Asked::average : Asked::recorded;
   options.memory = parse_bytes(o.memory);
+  options.keep = o.keep;
   options.sampled_steps = o.sampled_steps;
   options.path_kernel = o.path_kernel;
   options.strict = o.strict;
+  if (!o.out.empty()) options.planned = [out = o.out](const SweepPlan& plan) { check_free_disk(out, plan.disk_bytes, "the ledger"); };
   return options;
 }
 
@@ -79,14 +83,39 @@ void print_summary(const Ledger& ledger, const Options& o, double seconds) {
     return;
   }
   fmt::print("{} quer{} explained over {} training examples in {}\n", ledger.query_count(), ledger.query_count() == 1 ? "y" : "ies", ledger.example_count(), print_duration(seconds));
+  if (ledger.keeps_largest())
+    fmt::print("kept the largest {} of {} contributions of each query; the others as their sum (--keep)\n", ledger.kept.size(0), ledger.example_count());
   fmt::print("certificate: {}\n", c.brief(ledger.settings.conventions()));
   fmt::print("written to {}\n  pathkernel show {} --query 0\n  pathkernel report {} -o report.html\n", o.out, o.out, o.out);
 }
 
+void print_plan(const SweepPlan& p, bool json) {
+  if (!json) {
+    fmt::print("{}nothing was started; leave out --plan to start\n", p.brief());
+    return;
+  }
+  nlohmann::json j{{"queries", p.sizes.queries}, {"inputs", p.inputs()}, {"per_input", p.per_input}, {"steps", p.sizes.steps}, {"draws", p.sizes.draws},
+                   {"examples", p.sizes.examples}, {"parameters", p.parameters}, {"inputs_per_chunk", p.inputs_per_chunk}, {"chunks", p.chunks},
+                   {"adjoint_bytes_of_a_query", p.adjoint_bytes}, {"tape_bytes_of_an_input", p.tape_bytes}, {"bytes_of_an_input", p.bytes_per_input()},
+                   {"trace_bytes", p.trace_bytes}, {"longest_stretch", p.longest_stretch}, {"keep", p.keep}, {"ledger_bytes", p.ledger_bytes},
+                   {"disk_bytes", p.disk_bytes}, {"peak_bytes", p.peak_bytes()}, {"memory", p.memory}, {"seconds", p.seconds}, {"timed_steps", p.timed_steps}};
+  if (p.free_disk >= 0) j["free_disk"] = p.free_disk;
+  fmt::print("{}\n", j.dump(2));
+}
+
+/// What it would take; refused where it would not fit, as the run itself would be.
+void plan(const Options& o, OpenedRun& run, const Queries& queries) {
+  const SweepOptions options = sweep_options(o, run.recording);
+  SweepPlan plan = plan_sweep(run.recording, *run.model, run.data.train, queries, options);
+  if (!o.out.empty()) plan.free_disk = free_disk(o.out);
+  print_plan(plan, o.json);
+}
+
 void explain(const Options& o) {
-  check_output(o.out);
+  if (!o.out.empty()) check_output(o.out);
   OpenedRun run = open_run(o.folder, o.data, o.threads);
   const Queries queries = select_queries(o.queries, run.data);
+  if (o.plan) return plan(o, run, queries);
   const auto begin = std::chrono::steady_clock::now();
   Ledger ledger = sweep(run.recording, *run.model, run.data.train, queries, sweep_options(o, run.recording), progress_bar());
   ledger.settings.queries = o.queries;
@@ -121,16 +150,21 @@ void add_explain(CLI::App& app) {
   command->add_option("--convention", o->convention, "Weight decay as memory (propagate) or as a term of its own (ledger)")->capture_default_str()->check(CLI::IsMember({"propagate", "ledger"}));
   command->add_option("--precision", o->precision, "Of the evaluation: float | double (default: the run's)")->check(CLI::IsMember({"float", "double"}));
   command->add_option("--memory", o->memory, "Queries are streamed in chunks that fit")->capture_default_str();
+  command->add_option("--keep", o->keep, "Keep only the largest so many contributions of each query (default: all, or what fits beyond 1e9 numbers)")->check(positive);
   command->add_option("--sampled-steps", o->sampled_steps, "Steps on which the uncertainty of the shares is measured (0: not)")->capture_default_str()->check(not_negative);
   command->add_option("--tolerance", o->tolerance, "Fail (exit code 1) when the residual is more than this share of Σ|c|")->check(not_negative);
   command->add_flag("--path-kernel", o->path_kernel, "Also the path kernel K(x, x_i) (networks with one output)");
   command->add_flag("--strict", o->strict, "Stop (exit code 4) where replay differs from the recording, instead of booking the drift as rounding");
   command->add_option("--data", o->data, "Where the data are now, if they have moved");
   command->add_option("--threads", o->threads, "Threads to compute with (default: as many as recorded)")->check(thread_count);
-  command->add_option("--out", o->out, "Folder for the ledger")->required();
+  command->add_option("--out", o->out, "Folder for the ledger (needed but for --plan)");
+  command->add_flag("--plan", o->plan, "Only say what it would take: memory, chunks, disk, time");
   command->add_flag("--json", o->json, "Print the result as JSON");
   command->footer("Example:\n  pathkernel explain runs/lenet --queries test:0-15 --measure log-odds --out runs/lenet/explain/first16");
-  command->callback([o] { explain(*o); });
+  command->callback([o] {
+    if (o->out.empty() && !o->plan) throw CLI::RequiredError("--out");
+    explain(*o);
+  });
 }
 
 }  // namespace pathkernel::cli

@@ -35,7 +35,7 @@ struct Term {
 /// The right-hand side of the identity, in its order.
 std::vector<Term> terms(const Ledger& l) {
   std::vector<Term> all = {{"initial", l.settings.first_step == 0 ? "the untrained network" : "the network at the window's first step", l.initial},
-                           {"examples", "sum over all training examples", l.contributions.sum(0)}};
+                           {"examples", "sum over all training examples", l.total()}};
   for (const Ledger::Term& term : Ledger::terms()) all.push_back({term.name, term.meaning, l.*term.of});
   all.push_back({"residual", "what the bookkeeping misses", l.residual});
   return all;
@@ -50,9 +50,10 @@ std::string class_name(const Ledger& l, int64_t k) {
 
 std::string heading(const Ledger& l, const std::string& folder) {
   const LedgerSettings& s = l.settings;
-  return fmt::format("Ledger {}: {} queries, {} training examples, steps {} to {}\n{} by the {} rule{}, evaluated in {}\nrecording {}\n", folder,
+  const std::string kept = l.keeps_largest() ? fmt::format("keeps the largest {} of {} contributions of each query, the others as a sum\n", l.kept.size(0), l.example_count()) : "";
+  return fmt::format("Ledger {}: {} queries, {} training examples, steps {} to {}\n{} by the {} rule{}, evaluated in {}\n{}recording {}\n", folder,
                      l.query_count(), l.example_count(), s.first_step, s.last_step - 1, s.measure, s.rule,
-                     s.panels > 1 ? fmt::format(" ({} panels)", s.panels) : "", s.precision, s.recording);
+                     s.panels > 1 ? fmt::format(" ({} panels)", s.panels) : "", s.precision, kept, s.recording);
 }
 
 /// What all measurements begin with, up to a space: it becomes the column's heading.
@@ -139,8 +140,10 @@ std::string account(const Ledger& l, int64_t q, int64_t k) {
   text += lines.str(2) + "\n";
 
   const Top best = top(l, q, k);
-  text += side(l, best.towards, fmt::format("Pushed up most ({} examples did, {} in all)", best.count_towards, signed_number(best.sum_towards)));
-  text += "\n" + side(l, best.away, fmt::format("Pushed down most ({} examples did, {} in all)", best.count_away, signed_number(best.sum_away)));
+  if (!best.limits.empty()) text += fmt::format("This ledger keeps {}.\n\n", best.limits);
+  const char* kept = best.limits.empty() ? "" : " of those kept";  // the sums are over all
+  text += side(l, best.towards, fmt::format("Pushed up most ({} examples{} did, {} in all)", best.count_towards, kept, signed_number(best.sum_towards)));
+  text += "\n" + side(l, best.away, fmt::format("Pushed down most ({} examples{} did, {} in all)", best.count_away, kept, signed_number(best.sum_away)));
   if (is_classification(l)) text += "\n" + sums("By class of the training examples", l.classes, l.by_class, q);
   text += "\n" + sums("By layer", l.layers, l.by_layer, q);
   text += "\nContributions say what an example did on this path, not what its removal would do.\n";
@@ -178,6 +181,7 @@ json json_account(const Ledger& l, int64_t q, int64_t k) {
   j["away"] = json_of(best.away, l);
   j["sum_towards"] = best.sum_towards;
   j["sum_away"] = best.sum_away;
+  if (l.keeps_largest()) j["kept"] = {{"largest", l.kept.size(0)}, {"of", l.example_count()}, {"others_sum", l.dropped[q].item<double>()}, {"others_size", l.dropped_size[q].item<double>()}};
   j["by_class"] = json_by(l.classes, l.by_class, q);
   j["by_layer"] = json_by(l.layers, l.by_layer, q);
   return j;
@@ -187,7 +191,7 @@ json json_account(const Ledger& l, int64_t q, int64_t k) {
 std::string predictions(const Ledger& l, int64_t listed) {
   const PredictionCheck check = check_predictions(l);
   TextTable table({"input", "true", "network", "sum", ">initial", fmt::format(">+ {} examples", l.example_count()), ">+ rounding", ">= the sum", ">the network"});
-  const Tensor examples = l.contributions.sum(0);
+  const Tensor examples = l.total();
   for (const Prediction& p : check.inputs) {
     if (listed-- <= 0) break;
     const double start = p.sum - at(examples, p.query) - at(l.rounding, p.query);

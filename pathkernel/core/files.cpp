@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 
 namespace pathkernel {
 namespace {
@@ -117,15 +118,20 @@ void write_file(const std::string& path, std::string_view contents) {
   file.commit();
 }
 
-void check_free_disk(const std::string& folder, int64_t bytes, const std::string& what) {
+int64_t free_disk(const std::string& folder) {
   std::error_code error;
   fs::path existing = fs::absolute(folder, error);
   while (!fs::exists(existing, error) && existing.has_relative_path()) existing = existing.parent_path();
   const fs::space_info space = fs::space(existing, error);
   if (error) throw InvalidInput(fmt::format("cannot ask for the free space of {}: {}", existing.string(), error.message()));
-  if (bytes <= 0 || space.available >= static_cast<uintmax_t>(bytes)) return;
+  return static_cast<int64_t>(std::min<uintmax_t>(space.available, std::numeric_limits<int64_t>::max()));
+}
+
+void check_free_disk(const std::string& folder, int64_t bytes, const std::string& what) {
+  const int64_t free = free_disk(folder);
+  if (bytes <= free) return;
   throw InvalidInput(fmt::format("{} needs {} on the disk of {}, but only {} are free: make room, or choose another place", what,
-                                 print_bytes(bytes), existing.string(), print_bytes(static_cast<int64_t>(space.available))));
+                                 print_bytes(bytes), fs::absolute(folder).string(), print_bytes(free)));
 }
 
 }  // namespace pathkernel

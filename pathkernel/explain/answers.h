@@ -17,8 +17,9 @@ struct Push {
 /// The examples that did most for and against one query, most first. Examples that did nothing are in neither list.
 struct Top {
   std::vector<Push> towards, away;
-  double sum_towards = 0, sum_away = 0;        ///< over all examples, not only those listed
-  int64_t count_towards = 0, count_away = 0;
+  double sum_towards = 0, sum_away = 0;        ///< over all examples, not only those listed, nor only those kept
+  int64_t count_towards = 0, count_away = 0;   ///< of those that the ledger kept
+  std::string limits;                          ///< Shares::limits(): which those are; "" where all are there
 };
 /// @throws InvalidInput when `query` is not one of the ledger's.  Cost: one partial sort of N numbers.
 Top top(const Ledger& ledger, int64_t query, int64_t k);

@@ -26,19 +26,27 @@ constexpr const char* json_name = "ledger.json";
 constexpr const char* tensors_name = "ledger.safetensors";
 constexpr const char* format_name = "pathkernel ledger";
 
+/// Where a tensor belongs: into every ledger; where it is known; into one that is whole; into one that keeps the largest contributions.
+enum class In { every, known, whole, largest };
+
 /// One tensor of the format. `sizes` has a letter a dimension: N examples, Q queries, D draws, T steps, U = T+1, L layers,
-/// C classes, F and M as many as there are.
+/// C classes, K contributions kept of each query, F and M as many as there are.
 struct Field {
   const char* name;
   Tensor& (*of)(Ledger&);
   at::ScalarType dtype;
   const char* sizes;
-  bool optional = false;
+  In in = In::every;
 };
 
 #define OF(member) [](Ledger& l) -> Tensor& { return l.member; }
 const Field fields[] = {
-    {"contributions", OF(contributions), at::kDouble, "NQ"},
+    {"contributions", OF(contributions), at::kDouble, "NQ", In::whole},
+    {"kept", OF(kept), at::kDouble, "KQ", In::largest},
+    {"kept_examples", OF(kept_examples), at::kLong, "KQ", In::largest},
+    {"dropped", OF(dropped), at::kDouble, "Q", In::largest},
+    {"dropped_size", OF(dropped_size), at::kDouble, "Q", In::largest},
+    {"dropped_count", OF(dropped_count), at::kLong, "Q", In::largest},
     {"initial", OF(initial), at::kDouble, "Q"},
     {"final", OF(final), at::kDouble, "Q"},
     {"decay", OF(decay), at::kDouble, "Q"},
@@ -48,25 +56,25 @@ const Field fields[] = {
     {"jumps", OF(jumps), at::kDouble, "Q"},
     {"rounding", OF(rounding), at::kDouble, "Q"},
     {"residual", OF(residual), at::kDouble, "Q"},
-    {"draws", OF(draws), at::kFloat, "DQ"},
-    {"draw_step", OF(draw_step), at::kLong, "D"},
-    {"draw_example", OF(draw_example), at::kLong, "D"},
+    {"draws", OF(draws), at::kFloat, "DQ", In::whole},
+    {"draw_step", OF(draw_step), at::kLong, "D", In::whole},
+    {"draw_example", OF(draw_example), at::kLong, "D", In::whole},
     {"by_step", OF(by_step), at::kDouble, "TQ"},
     {"by_layer", OF(by_layer), at::kDouble, "LQ"},
     {"by_class", OF(by_class), at::kDouble, "CQ"},
-    {"by_layer_step", OF(by_layer_step), at::kFloat, "TLQ"},
-    {"by_class_step", OF(by_class_step), at::kFloat, "TCQ"},
+    {"by_layer_step", OF(by_layer_step), at::kFloat, "TLQ", In::whole},
+    {"by_class_step", OF(by_class_step), at::kFloat, "TCQ", In::whole},
     {"outputs", OF(outputs), at::kDouble, "UQ"},
-    {"path_kernel", OF(path_kernel), at::kDouble, "NQ", true},
-    {"query_inputs", OF(query_inputs), at::kDouble, "QF", true},
-    {"example_inputs", OF(example_inputs), at::kDouble, "NF", true},
-    {"example_targets", OF(example_targets), at::kDouble, "N", true},
+    {"path_kernel", OF(path_kernel), at::kDouble, "NQ", In::known},
+    {"query_inputs", OF(query_inputs), at::kDouble, "QF", In::known},
+    {"example_inputs", OF(example_inputs), at::kDouble, "NF", In::known},
+    {"example_targets", OF(example_targets), at::kDouble, "N", In::known},
     {"certificate.residual_to_contributions", OF(certificate.residual_to_contributions), at::kDouble, "Q"},
     {"certificate.residual_to_change", OF(certificate.residual_to_change), at::kDouble, "Q"},
     {"certificate.rounding_to_change", OF(certificate.rounding_to_change), at::kDouble, "Q"},
-    {"certificate.split_uncertainty", OF(certificate.split_uncertainty), at::kDouble, "Q", true},
-    {"certificate.quadrature_defect", OF(certificate.quadrature_defect), at::kDouble, "Q", true},
-    {"certificate.stride_deviation", OF(certificate.stride_deviation), at::kDouble, "M", true},
+    {"certificate.split_uncertainty", OF(certificate.split_uncertainty), at::kDouble, "Q", In::known},
+    {"certificate.quadrature_defect", OF(certificate.quadrature_defect), at::kDouble, "Q", In::known},
+    {"certificate.stride_deviation", OF(certificate.stride_deviation), at::kDouble, "M", In::known},
 };
 #undef OF
 
@@ -77,8 +85,11 @@ std::string first_misfit(Ledger& ledger) {
                                {'L', static_cast<int64_t>(ledger.layers.size())}, {'C', static_cast<int64_t>(ledger.classes.size())}};
   for (const Field& field : fields) {
     const Tensor& t = field.of(ledger);
+    const bool required = field.in == In::every || field.in == (ledger.keeps_largest() ? In::largest : In::whole);
+    if (t.defined() && !required && field.in != In::known)
+      return fmt::format("tensor '{}' does not go with '{}': a ledger holds all contributions, or the largest of each query", field.name, ledger.keeps_largest() ? "kept" : "contributions");
     if (!t.defined()) {
-      if (field.optional) continue;
+      if (!required) continue;
       return fmt::format("tensor '{}' is missing", field.name);
     }
     const std::string letters = field.sizes;
@@ -118,7 +129,7 @@ json to_json(Ledger& ledger) {
   return {{"format", format_name},
           {"version", ledger_format_version},
           {"written_by", "pathkernel " PATHKERNEL_VERSION},
-          {"identity", "final = initial + sum over examples of contributions + decay + regulariser + in_flight + buffers + jumps + rounding + residual"},
+          {"identity", "final = initial + sum over examples of contributions (where only the largest are kept: of kept, + dropped) + decay + regulariser + in_flight + buffers + jumps + rounding + residual"},
           {"tensors", {{"file", tensors_name}, {"hashes", hashes(ledger)}}},
           {"settings",
            {{"recording", s.recording}, {"rule", s.rule}, {"panels", s.panels}, {"convention", s.convention}, {"stride", s.stride},

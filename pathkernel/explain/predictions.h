@@ -32,7 +32,7 @@ struct PredictionCheck {
   std::string brief() const;
 };
 
-/// @throws InvalidInput for a ledger of another measurement than `logits`.  Cost: one pass over the contributions.
+/// @throws InvalidInput for a ledger of another measurement than `logits`.  Cost: one pass over the contributions that are there.
 PredictionCheck check_predictions(const Ledger& ledger);
 
 }  // namespace pathkernel

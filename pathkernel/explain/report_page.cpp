@@ -112,7 +112,7 @@ json query_json(const Ledger& l, int64_t q, const Top& best) {
           {"target", class_name(l, info.target)}, {"predicted", class_name(l, info.predicted)}, {"wrong", is_wrong(info)},
           {"initial", at(l.initial, q)}, {"final", at(l.final, q)}, {"examples", best.sum_towards + best.sum_away},
           {"terms", terms(l, q)}, {"residual", at(l.residual, q)}, {"sumTowards", best.sum_towards}, {"sumAway", best.sum_away},
-          {"countTowards", best.count_towards}, {"countAway", best.count_away}, {"towards", pushes(best.towards)},
+          {"countTowards", best.count_towards}, {"countAway", best.count_away}, {"limits", best.limits}, {"towards", pushes(best.towards)},
           {"away", pushes(best.away)}, {"bars", bars(l, q)}, {"byClass", named(l.classes, l.by_class, q)},
           {"byLayer", named(l.layers, l.by_layer, q)}, {"outputs", curve(l, q)},
           {"residualToContributions", at(c.residual_to_contributions, q)}, {"residualToChange", at(c.residual_to_change, q)},

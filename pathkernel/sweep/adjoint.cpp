@@ -216,13 +216,13 @@ Leftover Adjoint::leftover(const Tensors& weights, const Tensors& average, const
   return left;
 }
 
-int64_t Adjoint::numbers_per_query(const std::vector<LinearForm>& form, const Tensors& weights, Convention convention, bool average, bool coupled) {
+int64_t Adjoint::numbers_per_query(const std::vector<LinearForm>& form, const Tensors& weights, int64_t batch, Convention convention, bool average, bool coupled, at::ScalarType precision) {
   int64_t numbers = 0;
   for (size_t l = 0; l < form.size(); ++l) {
     const bool decays = form[l].has_decay() && convention == Convention::propagate;
     const bool writes_lambda = form[l].N.is_diagonal() || form[l].E.is_diagonal() || form[l].M.defined() || coupled;
-    const int64_t states = (form[l].has_memory() ? 1 : 0) + (decays || average ? 1 : 0) + (average ? 2 : 0) + (writes_lambda ? 1 : 0);
-    numbers += states * weights[l].numel();
+    const int64_t states = (decays || average ? 1 : 0) + (average ? 2 : 0) + (writes_lambda ? 1 : 0), W = weights[l].numel();
+    numbers += states * W + (form[l].has_memory() ? MemoryAdjoint::numbers_per_query(form[l], weights[l], batch, precision) : 0);
   }
   return numbers;
 }

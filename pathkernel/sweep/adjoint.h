@@ -34,7 +34,7 @@ struct Leftover {
 ///     q [n, W], adjoint of the weights through decay (only with decay, convention B) or through their average, and
 ///     e [n, W], adjoint of the average of the weights (theory 2.5, only where the averaged network is asked about).
 /// For plain SGD none exists, λ = −E∘G stays factored, and nothing dense of size n·W is ever made.
-/// Cost per step: theory 4f. Memory: n·P·(memory + decay + 2 for the average) numbers.
+/// Cost per step: theory 4f. Memory: n·P·(memory + decay + 2 for the average) numbers, and the pushes that are kept factored.
 class Adjoint {
  public:
   /// @param batch    examples of an ordinary step, for the cost model
@@ -51,9 +51,11 @@ class Adjoint {
   /// After the window's first step.  @param memory  m before it (empty: none)   @param average  w̄ before it (empty: none)
   Leftover leftover(const Tensors& weights, const Tensors& average, const Tensors& memory) const;
 
-  /// Numbers kept per query for these linear forms.
+  /// Numbers kept per query for these linear forms, at most: a matrix's pushes may be kept factored beside its dense part, or be all
+  /// that is kept (MemoryAdjoint::Plan); then the larger of the two counts, because a rule of several nodes writes them out.
+  /// @param batch    examples of an ordinary step
   /// @param coupled  passes are: λ of all parameters at once, written out
-  static int64_t numbers_per_query(const std::vector<LinearForm>& form, const Tensors& weights, Convention convention, bool average, bool coupled);
+  static int64_t numbers_per_query(const std::vector<LinearForm>& form, const Tensors& weights, int64_t batch, Convention convention, bool average, bool coupled, at::ScalarType precision);
 
  private:
   void step_parameter(const StepTrace& trace, size_t l, const FactorList& G, StepAccount& account);

@@ -1,6 +1,7 @@
 #include <pathkernel/sweep/books.h>
 
 #include <ATen/ops/full.h>
+#include <ATen/ops/sort.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
@@ -12,11 +13,15 @@ constexpr int64_t most_small_features = 16;
 
 /// Inputs of a few numbers, for pictures over x; undefined for larger ones.
 Tensor small_inputs(const Tensor& inputs) {
-  const Tensor flat = inputs.flatten(1).to(at::kDouble);
-  return flat.size(1) <= most_small_features ? flat.contiguous() : Tensor();
+  return Books::kept_features(inputs) > 0 ? inputs.flatten(1).to(at::kDouble).contiguous() : Tensor();
 }
 
 }  // namespace
+
+int64_t Books::kept_features(const Tensor& inputs) {
+  const int64_t features = inputs.flatten(1).size(1);
+  return features <= most_small_features ? features : 0;
+}
 
 std::vector<std::string> Books::layer_names(const NamedTensors& parameters, std::vector<int64_t>* layer_of) {
   std::vector<std::string> names;
@@ -30,7 +35,8 @@ std::vector<std::string> Books::layer_names(const NamedTensors& parameters, std:
   return names;
 }
 
-Books::Books(Ledger& ledger, const Recording& recording, const Window& window, const NamedTensors& parameters, const Dataset& data, int64_t queries, bool path_kernel)
+Books::Books(Ledger& ledger, const Recording& recording, const Window& window, const NamedTensors& parameters, const Dataset& data, int64_t queries, int64_t keep,
+             bool path_kernel)
     : ledger_(ledger), first_step_(window.from) {
   const int64_t T = window.steps(), N = data.size(), Q = queries;
   std::vector<Tensor> examples, steps;
@@ -52,19 +58,50 @@ Books::Books(Ledger& ledger, const Recording& recording, const Window& window, c
   const auto f64 = at::TensorOptions().dtype(at::kDouble);
   for (Tensor* t : {&ledger.initial, &ledger.final, &ledger.residual}) *t = at::zeros({Q}, f64);
   for (const Ledger::Term& term : Ledger::terms()) ledger.*term.of = at::zeros({Q}, f64);
-  ledger.contributions = at::zeros({N, Q}, f64);
   ledger.by_step = at::zeros({T, Q}, f64);
   ledger.by_layer = at::zeros({L, Q}, f64);
   ledger.by_class = at::zeros({C, Q}, f64);
   ledger.outputs = at::full({T + 1, Q}, std::numeric_limits<double>::quiet_NaN(), f64);  // until it is evaluated
-  ledger.draws = at::zeros({draws, Q}, f64.dtype(at::kFloat));
-  ledger.by_layer_step = at::zeros({T, L, Q}, f64.dtype(at::kFloat));
-  ledger.by_class_step = at::zeros({T, C, Q}, f64.dtype(at::kFloat));
+  if (keep > 0) {
+    ledger.kept = at::zeros({keep, Q}, f64);
+    ledger.kept_examples = at::zeros({keep, Q}, at::kLong);
+    ledger.dropped = at::zeros({Q}, f64);
+    ledger.dropped_size = at::zeros({Q}, f64);
+    ledger.dropped_count = at::full({Q}, N - keep, at::kLong);
+  } else {
+    ledger.contributions = contributions_ = at::zeros({N, Q}, f64);
+    ledger.draws = at::zeros({draws, Q}, f64.dtype(at::kFloat));
+    ledger.by_layer_step = at::zeros({T, L, Q}, f64.dtype(at::kFloat));
+    ledger.by_class_step = at::zeros({T, C, Q}, f64.dtype(at::kFloat));
+    ledger.draw_example = T > 0 ? at::cat(examples) : at::zeros({0}, at::kLong);
+    ledger.draw_step = T > 0 ? at::cat(steps) : at::zeros({0}, at::kLong);
+  }
   if (path_kernel) ledger.path_kernel = at::zeros({N, Q}, f64);
-  ledger.draw_example = T > 0 ? at::cat(examples) : at::zeros({0}, at::kLong);
-  ledger.draw_step = T > 0 ? at::cat(steps) : at::zeros({0}, at::kLong);
   ledger.example_inputs = small_inputs(data.inputs);
   if (data.targets.dim() == 1) ledger.example_targets = data.targets.to(at::kDouble);
+}
+
+void Books::begin_chunk(int64_t first_column, int64_t count) {
+  if (!ledger_.keeps_largest()) return;
+  contributions_ = at::zeros({class_of_.size(0), count}, at::kDouble);
+  first_column_ = first_column;
+}
+
+void Books::end_chunk() {
+  if (!ledger_.keeps_largest()) return;
+  for (int64_t k = 0; k < contributions_.size(1); ++k) keep_largest(contributions_.select(1, k), first_column_ + k);
+  contributions_ = Tensor();
+}
+
+/// Of one query; among equal sizes the example with the smaller number comes first.
+void Books::keep_largest(const Tensor& contributions, int64_t column) {
+  const int64_t K = ledger_.kept.size(0), others = contributions.size(0) - K;
+  const Tensor order = std::get<1>(at::sort(contributions.abs(), /*stable=*/true, /*dim=*/0, /*descending=*/true));
+  const Tensor sorted = contributions.index_select(0, order), rest = sorted.narrow(0, K, others);
+  ledger_.kept.select(1, column).copy_(sorted.narrow(0, 0, K));
+  ledger_.kept_examples.select(1, column).copy_(order.narrow(0, 0, K));
+  ledger_.dropped[column] = rest.sum();
+  ledger_.dropped_size[column] = rest.abs().sum();
 }
 
 void Books::step(const StepTrace& trace, const StepAccount& account, const Tensor& columns) {
@@ -75,12 +112,14 @@ void Books::step(const StepTrace& trace, const StepAccount& account, const Tenso
   // The ledger's columns of these queries are neighbours: views, not copies.
   const int64_t first = columns[0].item<int64_t>(), stride = n > 1 ? columns[1].item<int64_t>() - first : 1;
   const auto own = [&](const Tensor& t) { return t.slice(-1, first, first + (n - 1) * stride + 1, stride); };
-  own(ledger_.draws.narrow(0, first_draw_[size_t(s)], trace.draws())).copy_(draws);
-  own(ledger_.contributions).index_add_(0, trace.indices, draws);
-  own(ledger_.by_layer_step.select(0, s)).copy_(by_layer);
+  contributions_.slice(-1, first - first_column_, first - first_column_ + (n - 1) * stride + 1, stride).index_add_(0, trace.indices, draws);
+  if (!ledger_.keeps_largest()) {
+    own(ledger_.draws.narrow(0, first_draw_[size_t(s)], trace.draws())).copy_(draws);
+    own(ledger_.by_layer_step.select(0, s)).copy_(by_layer);
+    own(ledger_.by_class_step.select(0, s)).copy_(by_class);
+  }
   own(ledger_.by_layer).add_(by_layer);
   own(ledger_.by_step.select(0, s)).copy_(draws.sum(0));
-  own(ledger_.by_class_step.select(0, s)).copy_(by_class);
   own(ledger_.by_class).add_(by_class);
   own(ledger_.decay).add_(account.decay.cpu());
   own(ledger_.regulariser).add_(account.regulariser.cpu());

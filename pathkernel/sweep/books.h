@@ -17,8 +17,14 @@ namespace pathkernel {
 class Books {
  public:
   /// @param window  the ledger's steps   @param queries  Q: measurements over all inputs
-  Books(Ledger& ledger, const Recording& recording, const Window& window, const NamedTensors& parameters, const Dataset& data, int64_t queries, bool path_kernel);
+  /// @param keep  contributions kept of each query, the largest; 0: all, with the draws and the step-wise views
+  Books(Ledger& ledger, const Recording& recording, const Window& window, const NamedTensors& parameters, const Dataset& data, int64_t queries, int64_t keep,
+        bool path_kernel);
 
+  /// Before and after a chunk of queries, the ledger's columns first_column … first_column+count−1: where only the largest contributions
+  /// are kept, all of the chunk's are held in between.
+  void begin_chunk(int64_t first_column, int64_t count);
+  void end_chunk();
   /// @param columns  int64 [n]: the ledger's columns that the account's n queries are
   void step(const StepTrace& trace, const StepAccount& account, const Tensor& columns);
   /// What a segment's gradient leaves out for measurement k: jumps, and what quadrature misses.
@@ -30,10 +36,16 @@ class Books {
   /// Sums what is summed last: the residual.
   void close();
 
+  /// F where the ledger holds inputs such as these, else 0
+  static int64_t kept_features(const Tensor& inputs);
   static std::vector<std::string> layer_names(const NamedTensors& parameters, std::vector<int64_t>* layer_of);
 
  private:
+  void keep_largest(const Tensor& contributions, int64_t column);
+
   Ledger& ledger_;
+  Tensor contributions_;               ///< [N, chunk's queries] float64 where the largest are kept, else the ledger's own
+  int64_t first_column_ = 0;           ///< the ledger's column that is their first
   Tensor layer_of_;                    ///< [parameters] int64
   int64_t first_step_;
   std::vector<int64_t> first_draw_;    ///< per step of the window: its first row of `draws`

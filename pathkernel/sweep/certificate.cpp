@@ -1,5 +1,6 @@
 #include <pathkernel/sweep/ledger.h>
 
+#include <ATen/ops/arange.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -40,8 +41,27 @@ const std::vector<Ledger::Term>& Ledger::terms() {
   return all;
 }
 
+std::string Shares::limits() const {
+  if (others() == 0) return {};
+  return fmt::format("the largest {} of {} contributions; the other {} sum to {:+.6g} (sizes {:.6g})", examples.size(0), of, others(), rest, rest_size);
+}
+
+int64_t Ledger::example_count() const {
+  if (!keeps_largest()) return contributions.size(0);
+  return kept.size(0) + (dropped_count.numel() > 0 ? dropped_count[0].item<int64_t>() : 0);
+}
+
+Shares Ledger::shares(int64_t query) const {
+  if (!keeps_largest()) return {at::arange(contributions.size(0), at::kLong), contributions.select(1, query), contributions.size(0)};
+  return {kept_examples.select(1, query), kept.select(1, query), example_count(), dropped[query].item<double>(), dropped_size[query].item<double>()};
+}
+
+Tensor Ledger::total() const { return keeps_largest() ? kept.sum(0) + dropped : contributions.sum(0); }
+
+Tensor Ledger::total_size() const { return keeps_largest() ? kept.abs().sum(0) + dropped_size : contributions.abs().sum(0); }
+
 Tensor Ledger::change() const {
-  Tensor sum = contributions.sum(0);
+  Tensor sum = total();
   for (const Term& term : terms()) sum.add_(this->*term.of);
   return sum;
 }

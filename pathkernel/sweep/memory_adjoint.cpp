@@ -36,6 +36,15 @@ MemoryAdjoint::Plan MemoryAdjoint::plan(int64_t out, int64_t in, int64_t rows, i
   return {lags > 1 ? lags : 0, false};
 }
 
+int64_t MemoryAdjoint::numbers_per_query(const LinearForm& form, const Tensor& weights, int64_t rows, at::ScalarType precision) {
+  const int64_t W = weights.numel();
+  if (weights.dim() != 2 || form.D.is_diagonal()) return W;
+  const int64_t out = weights.size(0), in = weights.size(1);
+  const Plan best = plan(out, in, rows, 1, form.mu, precision);
+  const int64_t pushes = best.lags * (out + in);
+  return best.dense_never ? std::max(W, pushes) : W + pushes;
+}
+
 void MemoryAdjoint::push(const FactorList& G, const Coefficient& d, int64_t rows, double mu) {
   if (G.empty()) return;
   if (d.is_diagonal() || !is_rank_one(G)) {

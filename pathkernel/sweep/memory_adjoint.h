@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pathkernel/tangent/contraction.h>
+#include <pathkernel/train/linear_form.h>
 
 #include <vector>
 
@@ -21,6 +22,9 @@ class MemoryAdjoint {
   };
   /// The cheaper way (theory 4f; numbers of operations).  @param rows  B, examples of a batch   @param mu  of the heavy ball
   static Plan plan(int64_t out, int64_t in, int64_t rows, int64_t queries, double mu, at::ScalarType precision);
+
+  /// Numbers kept per query, at most: the dense part and the pushes beside it, or the larger of the two where it is one or the other.
+  static int64_t numbers_per_query(const LinearForm& form, const Tensor& weights, int64_t rows, at::ScalarType precision);
 
   MemoryAdjoint() = default;
   MemoryAdjoint(int64_t queries, int64_t numbers, at::TensorOptions options) : n_(queries), numbers_(numbers), options_(options) {}

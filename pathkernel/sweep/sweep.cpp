@@ -4,45 +4,18 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/where.h>
 #include <fmt/format.h>
-#include <pathkernel/core/bytes.h>
 #include <pathkernel/core/error.h>
 #include <pathkernel/sweep/chunk_sweep.h>
 #include <pathkernel/sweep/evaluation.h>
 
 #include <algorithm>
+#include <chrono>
 
 namespace pathkernel {
 namespace {
 
 /// Bytes for tangents of coupled passes.
 int64_t push_memory(const SweepOptions& options) { return std::min<int64_t>(PushOptions().memory, options.memory / 8); }
-
-/// How many inputs at a time: adjoints, both tapes and the segment gradient of a chunk fit the memory left beside the traces.
-int64_t inputs_per_chunk(const SweepOptions& options, const Tensors& weights, int64_t adjoint_numbers, int64_t tape_bytes_per_input, int64_t trace_bytes, int64_t K) {
-  const int64_t item = options.precision == at::kDouble ? 8 : 4;
-  const int64_t dense = adjoint_numbers * item * K;
-  int64_t widest = 0;
-  for (const Tensor& w : weights) widest = std::max<int64_t>(widest, w.numel());
-  const int64_t per_input = dense + 4 * tape_bytes_per_input + (K + 1) * widest * item;
-  const int64_t left = options.memory - trace_bytes;
-  if (left < per_input) {
-    throw InvalidInput(fmt::format("explain: one query needs {} and the trace of a stretch of steps {}, but --memory allows {}; allow more, or record with more checkpoints",
-                                   print_bytes(per_input), print_bytes(trace_bytes), print_bytes(options.memory)));
-  }
-  return std::max<int64_t>(1, left / per_input);
-}
-
-/// The ledger itself is held whole until it is written.
-void check_ledger_fits(const Recording& recording, const Window& window, const Dataset& data, int64_t layers, int64_t queries, int64_t memory) {
-  const int64_t T = window.steps(), N = data.size(), C = data.is_classification() ? int64_t(data.class_names.size()) : 1;
-  int64_t draws = 0;
-  for (int64_t s = window.from; s < window.until; ++s) draws += recording.step(s).indices.size(0);
-  const int64_t bytes = queries * (8 * N + 4 * draws + 4 * T * (layers + C) + 16 * T);
-  if (bytes > memory) {
-    throw InvalidInput(fmt::format("explain: the ledger of {} queries over {} draws of examples takes {}, but --memory allows {}; ask fewer queries at a time, or allow more",
-                                   queries, draws, print_bytes(bytes), print_bytes(memory)));
-  }
-}
 
 /// Refused here, where the reason is known, rather than carried into numbers that mean nothing.
 void check_queries(const Queries& queries, const Dataset& data) {
@@ -67,7 +40,9 @@ void check_path_kernel(Model& model, const Dataset& data) {
 
 /// An account that overflowed proves nothing: a share of infinity would look like none.
 void check_finite(const Ledger& ledger) {
-  const Tensor bad = (ledger.residual + ledger.draws.amax(0) - ledger.draws.amin(0)).isfinite().logical_not();  // draws are float32: they overflow first
+  Tensor sum = ledger.residual + ledger.total_size();
+  if (ledger.draws.defined()) sum = sum + ledger.draws.amax(0) - ledger.draws.amin(0);  // float32: they overflow first
+  const Tensor bad = sum.isfinite().logical_not();
   if (!bad.any().item<bool>()) return;
   const QueryInfo& query = ledger.queries[size_t(bad.to(at::kByte).argmax().item<int64_t>())];
   throw InvalidInput(fmt::format("explain: the account of {} ({}) leaves the finite numbers: the run's weights or outputs grew too large; "
@@ -79,7 +54,7 @@ Certificate certify(const Ledger& ledger, const Books& books, const Uncertainty&
   c.quadrature_defect = books.quadrature_defect();
   const auto share = [](const Tensor& part, const Tensor& of) { return at::where(of > 0, part.abs() / at::where(of > 0, of, 1), 0); };
   const Tensor change = (ledger.final - ledger.initial).abs();
-  c.residual_to_contributions = share(ledger.residual, ledger.contributions.abs().sum(0));
+  c.residual_to_contributions = share(ledger.residual, ledger.total_size());
   c.residual_to_change = share(ledger.residual, change);
   c.rounding_to_change = share(ledger.rounding, change);
   if (sampled > 0) c.split_uncertainty = uncertainty.estimate();
@@ -140,23 +115,36 @@ class Sweeping {
     K_ = (ask(0, 1), measurement_->per_input());
   }
 
+  /// What run() will take; it reckons the same. @throws InvalidInput where it would not fit
+  SweepPlan plan() {
+    SweepPlan plan;
+    plan.memory = options_.memory;
+    plan.per_input = K_;
+    plan.sizes = ledger_sizes();
+    plan.fit_ledger(options_.keep, options_.most_numbers);
+    look(plan);
+    plan.fit_chunks();
+    return plan;
+  }
+
   Ledger run(const Progress& progress) {
-    const int64_t n = inputs_.front().size(0), Q = n * K_, T = window_.steps();
-    std::vector<int64_t> layer_of;
-    check_ledger_fits(recording_, window_, data_, int64_t(Books::layer_names(model_.parameters(), &layer_of).size()), Q, options_.memory);
+    const SweepPlan plan = this->plan();
+    if (options_.planned) options_.planned(plan);
+    const int64_t n = plan.inputs(), Q = plan.sizes.queries, T = window_.steps(), chunk = plan.inputs_per_chunk;
     Ledger ledger;
-    Books books(ledger, recording_, window_, model_.parameters(), data_, Q, options_.path_kernel);
+    Books books(ledger, recording_, window_, model_.parameters(), data_, Q, plan.keep, options_.path_kernel);
     describe_settings(ledger);
-    const int64_t chunk = std::min(n, chunk_size()), chunks = (n + chunk - 1) / chunk;
     Uncertainty uncertainty(Q);
     CorrectionShares corrections;
     ChunkSweep::Shared shared{recording_, model_, options_, window_, tracer_, *measurement_, ledger, books, uncertainty, corrections};
-    for (int64_t c = 0; c < chunks; ++c) {
+    for (int64_t c = 0; c < plan.chunks; ++c) {
       const int64_t first = c * chunk, count = std::min(chunk, n - first);
       const Tensors outputs = ask(first, count);
+      books.begin_chunk(first * K_, count * K_);
       ChunkSweep(shared, first, rows(inputs_, first, count)).run(final_, [&](int64_t done) {
-        if (progress) progress("sweeping", c * T + done, chunks * T);
+        if (progress) progress("sweeping", c * T + done, plan.chunks * T);
       });
+      books.end_chunk();
       describe_queries(outputs, first, count, ledger);
     }
     books.close();
@@ -177,27 +165,43 @@ class Sweeping {
     return outputs;
   }
 
+  LedgerSizes ledger_sizes() const {
+    std::vector<int64_t> layer_of;
+    LedgerSizes sizes{inputs_.front().size(0) * K_, data_.size(), 0, window_.steps()};
+    for (int64_t s = window_.from; s < window_.until; ++s) sizes.draws += recording_.step(s).indices.size(0);
+    sizes.layers = int64_t(Books::layer_names(model_.parameters(), &layer_of).size());
+    sizes.classes = data_.is_classification() ? int64_t(data_.class_names.size()) : 1;
+    sizes.features = Books::kept_features(data_.inputs);
+    sizes.path_kernel = options_.path_kernel;
+    return sizes;
+  }
+
   /// A first look at bytes: of a tape per input, of a stretch of traces, of the optimizer's states.
-  int64_t chunk_size() {
+  void look(SweepPlan& plan) {
     const PathSegment one = tracer_.segment(window_.from, window_.from + 1);
     const StepTrace& step = one.steps.front();
-    int64_t longest = 0, per_step = 0;
-    for (const Window& stretch : stretches(window_, options_.stride, recording_.checkpoint_steps())) longest = std::max(longest, stretch.steps());
-    int64_t pushed = 0;  // what one coupled pass takes when it is run again
-    for (const Pass& pass : step.passes) {
-      per_step += pass.coupled ? pass.coupled->bytes() : pass.gradients.bytes();
-      if (pass.coupled) pushed = std::max(pushed, push_memory(options_) + tracer_.coupled_passes().tape_bytes(step.weights, pass.coupled));
-    }
-    for (const Tensor& w : step.weights) per_step += int64_t(w.nbytes()) * (average_ ? 6 : 4);
     if (tracer_.coupled() && options_.path_kernel) {
       throw InvalidInput("explain: the path kernel K(x, x_i) needs examples that train each for itself, and this run's batches couple them (batch norm in training mode, "
                          "contrastive losses); leave out --path-kernel");
     }
+    const int64_t item = options_.precision == at::kDouble ? 8 : 4;
+    int64_t per_step = 0, widest = 0, pushed = 0;  // pushed: what one coupled pass takes when it is run again
+    for (const Window& stretch : stretches(window_, options_.stride, recording_.checkpoint_steps())) plan.longest_stretch = std::max(plan.longest_stretch, stretch.steps());
+    for (const Pass& pass : step.passes) {
+      per_step += pass.coupled ? pass.coupled->bytes() : pass.gradients.bytes();
+      if (pass.coupled) pushed = std::max(pushed, push_memory(options_) + tracer_.coupled_passes().tape_bytes(step.weights, pass.coupled));
+    }
+    for (const Tensor& w : step.weights) {
+      per_step += int64_t(w.nbytes()) * (average_ ? 6 : 4);
+      widest = std::max<int64_t>(widest, w.numel());
+      plan.parameters += w.numel();
+    }
+    plan.trace_bytes = per_step * plan.longest_stretch + pushed;
+    plan.widest_bytes = widest * item;
+    plan.adjoint_bytes = item * Adjoint::numbers_per_query(step.form, step.weights, recording_.manifest().batch, options_.convention, average_, tracer_.coupled(), options_.precision);
     ask(0, 1);
     const QueryPath probe(model_, rows(inputs_, 0, 1), *measurement_);
-    const int64_t tape_bytes = probe.at(final_.weights, final_.buffers)->tape.bytes();
-    const int64_t numbers = Adjoint::numbers_per_query(step.form, final_.weights, options_.convention, average_, tracer_.coupled());
-    return inputs_per_chunk(options_, final_.weights, numbers, tape_bytes, per_step * longest + pushed, K_);
+    plan.tape_bytes = probe.at(final_.weights, final_.buffers)->tape.bytes();
   }
 
   void describe_settings(Ledger& ledger) const {
@@ -244,18 +248,85 @@ class Sweeping {
   int64_t K_ = 1;
 };
 
+Queries first_of(const Queries& queries, int64_t count) {
+  Queries some = queries;
+  some.inputs = rows(queries.inputs, 0, count);
+  if (queries.targets.defined()) some.targets = queries.targets.narrow(0, 0, count);
+  if (!queries.info.empty()) some.info.resize(size_t(count));
+  return some;
+}
+
+constexpr int64_t most_compared = 4;
+
 /// How far stride K moves the shares: a few queries swept again with stride 1.  [m]
 Tensor stride_deviation(const Ledger& ledger, const Recording& recording, Model& model, const Dataset& data, const Queries& queries, SweepOptions options) {
-  const int64_t few = std::min<int64_t>(4, queries.inputs.front().size(0));
-  Queries some = queries;
-  some.inputs = rows(queries.inputs, 0, few);
-  if (queries.targets.defined()) some.targets = queries.targets.narrow(0, 0, few);
-  if (!queries.info.empty()) some.info.resize(size_t(few));
+  const Queries some = first_of(queries, std::min(most_compared, queries.inputs.front().size(0)));
   options.stride = 1;
   options.sampled_steps = 0;
-  const Tensor exact = Sweeping(recording, model, data, some, options).run({}).contributions;
-  const Tensor off = (ledger.contributions.narrow(1, 0, exact.size(1)) - exact).norm(2, 0), size = exact.norm(2, 0);
-  return at::where(size > 0, off / at::where(size > 0, size, 1), 0);
+  options.keep = data.size();
+  options.path_kernel = false;
+  options.planned = nullptr;
+  const Ledger exact = Sweeping(recording, model, data, some, options).run({});
+  Tensor deviation = at::zeros({exact.query_count()}, at::kDouble);
+  for (int64_t q = 0; q < exact.query_count(); ++q) {  // over the examples that the ledger kept
+    const Shares ours = ledger.shares(q), theirs = exact.shares(q);
+    const Tensor truth = at::zeros({data.size()}, at::kDouble).index_copy_(0, theirs.examples, theirs.values).index_select(0, ours.examples);
+    const double size = truth.norm().item<double>();
+    if (size > 0) deviation[q] = (ours.values - truth).norm() / size;
+  }
+  return deviation;
+}
+
+/// The window that stands for the whole: from a checkpoint in the middle, whole blocks of `stride` steps.
+Window timed_window(const Window& window, int64_t stride, int64_t steps, const std::vector<int64_t>& checkpoints) {
+  int64_t from = window.from;
+  for (const int64_t c : checkpoints) {
+    if (c > window.from && c <= window.from + window.steps() / 2) from = c;
+  }
+  const int64_t blocks = std::max<int64_t>(1, steps / stride);
+  return {from, std::min(window.until, from + blocks * stride)};
+}
+
+/// Seconds of a step, and of what its sample of the uncertainty takes beside it.
+struct StepTime {
+  double step = 0, sample = 0;
+  int64_t steps = 0;  ///< how many it comes from
+};
+
+/// Sweeps about so many steps in the middle of the window, and forgets them.  @param options  as the run's, with what it keeps
+StepTime time_steps(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, SweepOptions options, const Window& whole, int64_t steps) {
+  const Window window = timed_window(whole, options.stride, steps, recording.checkpoint_steps());
+  Timings timings;
+  auto begin = std::chrono::steady_clock::now();
+  options.timings = &timings;
+  options.from = window.from;
+  options.until = window.until;
+  options.sampled_steps = options.sampled_steps > 0 ? window.steps() : 0;
+  options.planned = [&](const SweepPlan&) { timings.clear(), begin = std::chrono::steady_clock::now(); };  // what comes before is done once
+  Sweeping(recording, model, data, queries, options).run({});
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const double steps_done = double(window.steps()), sample = timings["uncertainty of the split"] / steps_done;
+  return {(seconds - timings["replay up to the stretch"]) / steps_done - sample, sample, window.steps()};
+}
+
+/// The expected time of the planned chunks, and of the few queries that are swept again where steps share a gradient.
+void estimate_time(SweepPlan& plan, const Recording& recording, Model& model, const Dataset& data, const Queries& queries, SweepOptions options) {
+  constexpr double most_steps = 16, enough_seconds = 2;
+  const Window whole{options.from, options.from + plan.sizes.steps};
+  const auto time = [&](int64_t inputs) {
+    const Queries some = first_of(queries, inputs);
+    const StepTime first = time_steps(recording, model, data, some, options, whole, 1);  // warms up, and says how many are affordable
+    return time_steps(recording, model, data, some, options, whole, int64_t(std::clamp(enough_seconds / std::max(1e-9, first.step + first.sample), 1.0, most_steps)));
+  };
+  options.keep = plan.keep;
+  const StepTime of_a_chunk = time(plan.inputs_per_chunk);
+  const double T = double(plan.sizes.steps), sampled = std::min(double(options.sampled_steps), T);
+  plan.timed_steps = of_a_chunk.steps;
+  plan.seconds = double(plan.chunks) * (of_a_chunk.step * T + of_a_chunk.sample * sampled);
+  if (options.stride == 1) return;
+  options.stride = 1;
+  options.sampled_steps = 0;
+  plan.seconds += time(std::min(plan.inputs(), most_compared)).step * T;
 }
 
 }  // namespace
@@ -265,6 +336,14 @@ Ledger sweep(const Recording& recording, Model& model, const Dataset& data, cons
   Ledger ledger = Sweeping(recording, model, data, queries, options).run(progress);
   if (options.stride > 1) ledger.certificate.stride_deviation = stride_deviation(ledger, recording, model, data, queries, options);
   return ledger;
+}
+
+SweepPlan plan_sweep(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options) {
+  check_asked(recording, model, data, queries, options);
+  SweepPlan plan = Sweeping(recording, model, data, queries, options).plan();
+  if (options.planned) options.planned(plan);
+  estimate_time(plan, recording, model, data, queries, options);
+  return plan;
 }
 
 }  // namespace pathkernel

@@ -8,7 +8,7 @@ export interface Query {
   target: string; predicted: string; wrong: boolean;
   image?: string; values?: (number | string)[];
   initial: number; final: number; examples: number; terms: [string, number][]; residual: number;
-  sumTowards: number; sumAway: number; countTowards: number; countAway: number;
+  sumTowards: number; sumAway: number; countTowards: number; countAway: number; limits: string;
   towards: Push[]; away: Push[]; bars: Bar[];
   byClass: [string, number][]; byLayer: [string, number][];
   outputs: [number, number][];

@@ -64,7 +64,9 @@ function heading(query: Query): HTMLElement {
       h("div", {},
         h("h1", {}, says, truth, " ", mark(query)),
         h("p", { class: "headline" }, `Measured: ${query.measurement}. Training moved it from `, h("b", {}, plain(query.initial)), " to ", h("b", {}, plain(query.final)),
-          `: ${count(query.countTowards)} ${noun} pushed it up by ${signed(query.sumTowards)} in all, ${count(query.countAway)} pushed it down by ${signed(query.sumAway)}.`),
+          query.limits
+            ? `: examples pushed it up by ${signed(query.sumTowards)} in all, and down by ${signed(query.sumAway)}. This ledger keeps ${query.limits}.`
+            : `: ${count(query.countTowards)} ${noun} pushed it up by ${signed(query.sumTowards)} in all, ${count(query.countAway)} pushed it down by ${signed(query.sumAway)}.`),
         h("p", { class: "note" }, measurementInWords(report, query)),
         !query.image && query.values?.length ? picture(report, query, query.input) : null)));
 }
@@ -118,7 +120,7 @@ function side(query: Query, pushes: Push[], up: boolean): HTMLElement {
   return h("section", { id: up ? "towards" : "away" },
     h("h3", { class: up ? "towards" : "away" }, up ? "Pushed up most" : "Pushed down most"),
     pushes.length ? h("div", { class: rows ? "cards rows" : "cards" }, pushes.map(card)) : h("p", { class: "note" }, "None."),
-    others > 0 ? h("p", { class: "note", "data-value": rest, style: "margin:10px 0 0" }, `The other ${count(others)} on this side add ${signed(rest)}.`) : null);
+    others > 0 || query.limits ? h("p", { class: "note", "data-value": rest, style: "margin:10px 0 0" }, `${query.limits ? "All others" : `The other ${count(others)}`} on this side add ${signed(rest)}.`) : null);
 }
 
 function examples(query: Query): HTMLElement[] {
