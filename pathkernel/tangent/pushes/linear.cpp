@@ -143,7 +143,7 @@ Tensors embedding(const PushCall& call) {
 
 PushTable linear_pushes() {
   PushTable pushes;
-  const auto add = [&](std::initializer_list<const char*> names, Push push) {
+  const auto add = [&](std::initializer_list<const char*> names, PushRule push) {
     for (const char* name : names) pushes.emplace_back(std::string("aten::") + name, push);
   };
   add({"view", "_unsafe_view", "_reshape_alias", "squeeze", "unsqueeze"}, reshaped);
