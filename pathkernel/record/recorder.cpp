@@ -1,6 +1,7 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/core/files.h>
 #include <pathkernel/core/hash.h>
+#include <pathkernel/core/made_folder.h>
 #include <pathkernel/data/safetensors.h>
 #include <pathkernel/record/database.h>
 #include <pathkernel/record/format.h>
@@ -42,25 +43,6 @@ void remove_leftovers(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder, ignored))
     if (begins_with(entry.path(), unfinished_database) || entry.path().filename() == format::checkpoint_folder) fs::remove_all(entry.path(), ignored);
 }
-
-/// Makes a folder with its parents; those that were missing are removed again, where they are empty, unless keep() was called.
-class MadeFolder {
- public:
-  explicit MadeFolder(const std::string& folder) {
-    std::error_code error;
-    for (fs::path p = fs::absolute(fs::path(folder) / "").parent_path(); !fs::exists(p, error) && p.has_relative_path(); p = p.parent_path()) made_.push_back(p);
-    fs::create_directories(folder, error);
-    if (error) throw InvalidInput(fmt::format("{}: cannot be made ({})", folder, error.message()));
-  }
-  ~MadeFolder() {
-    std::error_code ignored;
-    for (const fs::path& p : made_) fs::remove(p, ignored);
-  }
-  void keep() { made_.clear(); }
-
- private:
-  std::vector<fs::path> made_;  ///< deepest first
-};
 
 /// A checkpoint's row, once its file is on the disk.
 struct WrittenCheckpoint {

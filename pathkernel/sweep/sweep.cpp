@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 #include <fmt/format.h>
 #include <pathkernel/core/error.h>
@@ -137,15 +138,20 @@ class Sweeping {
     Uncertainty uncertainty(Q);
     CorrectionShares corrections;
     ChunkSweep::Shared shared{recording_, model_, options_, window_, tracer_, *measurement_, ledger, books, uncertainty, corrections};
+    const SweepState* kept = take_up(shared, chunk);
+    const int64_t done = kept != nullptr ? int64_t(kept->number("chunks done")) : 0;
     for (int64_t c = 0; c < plan.chunks; ++c) {
       const int64_t first = c * chunk, count = std::min(chunk, n - first);
-      const Tensors outputs = ask(first, count);
-      books.begin_chunk(first * K_, count * K_);
-      ChunkSweep(shared, first, rows(inputs_, first, count)).run(final_, [&](int64_t done) {
-        if (progress) progress("sweeping", c * T + done, plan.chunks * T);
-      });
+      describe_queries(ask(first, count), first, count, ledger);
+      if (c < done) continue;
+      const SweepState* within = c == done && kept != nullptr && kept->number("stretches left") > 0 ? kept : nullptr;
+      books.begin_chunk(first * K_, count * K_, within);
+      ChunkSweep walk(shared, first, rows(inputs_, first, count));
+      walk.run(final_, within, [&](int64_t steps) {
+        if (progress) progress("sweeping", c * T + steps, plan.chunks * T);
+      }, [&](int64_t stretches_left) { keep(shared, chunk, c, stretches_left, &walk); });
       books.end_chunk();
-      describe_queries(outputs, first, count, ledger);
+      keep(shared, chunk, c + 1, 0, nullptr);
     }
     books.close();
     ledger.settings.coupled = tracer_.coupled();
@@ -155,6 +161,35 @@ class Sweeping {
   }
 
  private:
+  /// Where the sweep stands: so many chunks are done and, of the next one (`walk`), all but so many stretches.
+  void keep(const ChunkSweep::Shared& shared, int64_t chunk, int64_t chunks_done, int64_t stretches_left, const ChunkSweep* walk) const {
+    if (options_.keeper == nullptr || !options_.keeper->due()) return;
+    SweepState state;
+    state.put("inputs per chunk", double(chunk));
+    state.put("chunks done", double(chunks_done));
+    state.put("stretches left", double(stretches_left));
+    shared.books.put_into(state);
+    shared.uncertainty.put_into(state);
+    shared.tracer.put_into(state);
+    for (const auto& [name, share] : shared.corrections) state.put("corrections/" + name, at::tensor({share.correction, share.product}, at::kDouble));
+    if (walk != nullptr) walk->put_into(state);
+    options_.keeper->keep(state);
+  }
+
+  /// What an earlier call kept; nullptr: nothing.
+  const SweepState* take_up(ChunkSweep::Shared& shared, int64_t chunk) const {
+    const SweepState* kept = options_.keeper == nullptr ? nullptr : options_.keeper->kept();
+    if (kept == nullptr) return nullptr;
+    if (kept->number("inputs per chunk") != double(chunk)) throw InvalidInput("sweep: the kept state is of a sweep with another number of inputs per chunk");
+    shared.books.take_from(*kept);
+    shared.uncertainty.take_from(*kept);
+    shared.tracer.take_from(*kept);
+    const std::string prefix = "corrections/";
+    for (const NamedTensor& t : kept->tensors())
+      if (t.name.starts_with(prefix)) shared.corrections[t.name.substr(prefix.size())] = {t.tensor[0].item<double>(), t.tensor[1].item<double>()};
+    return kept;
+  }
+
   /// Fixes what is asked of these inputs by the network at the window's end (the predicted class).
   Tensors ask(int64_t first, int64_t count) {
     const at::AutoGradMode off(false);
@@ -266,6 +301,7 @@ Tensor stride_deviation(const Ledger& ledger, const Recording& recording, Model&
   options.keep = data.size();
   options.path_kernel = false;
   options.planned = nullptr;
+  options.keeper = nullptr;
   const Ledger exact = Sweeping(recording, model, data, some, options).run({});
   Tensor deviation = at::zeros({exact.query_count()}, at::kDouble);
   for (int64_t q = 0; q < exact.query_count(); ++q) {  // over the examples that the ledger kept
@@ -299,6 +335,7 @@ StepTime time_steps(const Recording& recording, Model& model, const Dataset& dat
   Timings timings;
   auto begin = std::chrono::steady_clock::now();
   options.timings = &timings;
+  options.keeper = nullptr;
   options.from = window.from;
   options.until = window.until;
   options.sampled_steps = options.sampled_steps > 0 ? window.steps() : 0;

@@ -93,6 +93,19 @@ double Tracer::largest_mismatch() const { return impl_->largest_mismatch; }
 int64_t Tracer::first_drift() const { return impl_->first_drift; }
 const Objective& Tracer::objective() const { return impl_->replay.trainer().objective(); }
 
+void Tracer::put_into(SweepState& state) const {
+  state.put("tracer/largest_mismatch", impl_->largest_mismatch);
+  state.put("tracer/first_drift", static_cast<double>(impl_->first_drift));
+  state.put("tracer/coupled", impl_->coupled ? 1. : 0.);
+}
+
+void Tracer::take_from(const SweepState& state) {
+  impl_->largest_mismatch = std::max(impl_->largest_mismatch, state.number("tracer/largest_mismatch"));
+  impl_->coupled = impl_->coupled || state.number("tracer/coupled") != 0;
+  const auto drift = static_cast<int64_t>(state.number("tracer/first_drift"));
+  if (drift >= 0 && (impl_->first_drift < 0 || drift < impl_->first_drift)) impl_->first_drift = drift;
+}
+
 void Tracer::Impl::note_drift(int64_t s) {
   if (options.strict) throw ReplayMismatch(fmt::format("replay of {} differs from the recording at step {} (stopped because of --strict)", recording.folder(), s));
   if (first_drift < 0 || s < first_drift) first_drift = s;

@@ -306,3 +306,145 @@ def test_a_clock_that_steps_to_and_fro(stepping_clock, data, reference, tmp_path
     kill_in_the_middle(data, out, **stepping_clock)
     program.run("resume", out, **stepping_clock)
     same(out, reference[0])
+
+
+# --- explain -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def explained(data, tmp_path_factory):
+    """A recording, the command that explains it in several chunks of queries and stretches of steps, its ledger, and how long it takes."""
+    folder = tmp_path_factory.mktemp("explained")
+    program.run(*train_command(data, folder / "run", epochs=3))
+    command = ["explain", folder / "run", "--queries", "test:0-199", "--memory", "12MiB", "--threads", 1]
+    begin = time.monotonic()
+    program.run(*command, "--save-every", 0, "--out", folder / "ledger")
+    return command, files_of(folder / "ledger"), time.monotonic() - begin
+
+
+def files_of(ledger):
+    return {p.name: p.read_bytes() for p in ledger.iterdir()}
+
+
+def test_explain_killed_at_random_moments(explained, tmp_path):
+    command, whole, seconds = explained
+    moments = random.Random(6)
+    kills, ledgers, saved, without = 0, 0, 0, 0
+    while kills < KILLS:
+        out = tmp_path / f"ledger{ledgers}"
+        ledgers += 1
+        finished = False
+        while not finished:
+            finished = run_for(moments.uniform(0, seconds) if kills < KILLS else 300, *command, "--save-every", 0.001, "--out", out)
+            kills += not finished
+            saved += not finished and (tmp_path / f"{out.name}.partial/sweep.safetensors").exists()
+            without += not finished and not out.exists()
+            if out.exists():
+                assert files_of(out) == whole
+                break
+        assert files_of(out) == whole
+    print(f"\n{kills} kills of explain, {saved} of them after something was saved, {without} without a ledger, in {ledgers} ledgers: all the same bits")
+
+
+@contextlib.contextmanager
+def explaining(command, out, *arguments):
+    """An explain that has saved something."""
+    process = start(*command, "--out", out, "--save-every", 0.001, *arguments)
+    try:
+        deadline = time.monotonic() + 60
+        while not (out.parent / f"{out.name}.partial/sweep.safetensors").exists():
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.005)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def unfinished(explained, tmp_path):
+    """OUT of an explain that was killed, and OUT.partial with what it saved."""
+    out = tmp_path / "ledger"
+    with explaining(explained[0], out):
+        pass
+    return out, tmp_path / "ledger.partial"
+
+
+def test_explain_goes_on_with_what_was_saved(explained, unfinished):
+    out, partial = unfinished
+    assert not out.exists()
+    assert "is no ledger" in program.run("show", partial, code=3).stderr
+    done = program.run(*explained[0], "--out", out)
+    assert f"going on with what was left in {partial}" in done.stderr
+    assert files_of(out) == explained[1] and not partial.exists()
+
+
+def test_explain_interrupted(explained, tmp_path):
+    out = tmp_path / "ledger"
+    with explaining(explained[0], out) as process:
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 6 and stdout == ""
+    assert f"interrupted; the same command goes on from what was saved last in {out}.partial" in stderr
+    program.run(*explained[0], "--out", out)
+    assert files_of(out) == explained[1]
+
+
+def test_explain_asked_for_otherwise_is_refused(explained, unfinished):
+    out, partial = unfinished
+    before = files_of(partial)
+    done = program.run(*explained[0], "--measure", "margin", "--out", out, code=3)
+    assert "the beginning of another ledger (measure margin instead of log-odds)" in done.stderr and str(partial) in done.stderr
+    assert files_of(partial) == before and not out.exists()
+
+
+def test_two_processes_on_one_ledger(explained, tmp_path):
+    out = tmp_path / "ledger"
+    with explaining(explained[0], out) as process:
+        process.send_signal(signal.SIGSTOP)
+        done = program.run(*explained[0], "--out", out, code=3)
+        assert f"{out}.partial: another process is explaining here" in done.stderr
+    program.run(*explained[0], "--out", out)
+    assert files_of(out) == explained[1]
+
+
+def test_damaged_state_is_refused(explained, unfinished):
+    out, partial = unfinished
+    content = bytearray((partial / "sweep.safetensors").read_bytes())
+    places = random.Random(3)
+    for _ in range(6):
+        place, bit = places.randrange(len(content)), 1 << places.randrange(8)
+        content[place] ^= bit
+        (partial / "sweep.safetensors").write_bytes(content)
+        done = program.run(*explained[0], "--out", out, code=3)
+        assert str(partial / "sweep.safetensors") in done.stderr, done.stderr
+        content[place] ^= bit
+    (partial / "sweep.safetensors").write_bytes(content[: len(content) // 2])
+    assert str(partial / "sweep.safetensors") in program.run(*explained[0], "--out", out, code=3).stderr
+    (partial / "sweep.safetensors").write_bytes(content)
+    program.run(*explained[0], "--out", out)
+    assert files_of(out) == explained[1]
+
+
+def test_a_folder_of_somebody_else_is_left_alone(explained, tmp_path):
+    (tmp_path / "ledger.partial").mkdir()
+    (tmp_path / "ledger.partial/precious").write_text("x")
+    done = program.run(*explained[0], "--out", tmp_path / "ledger", code=3)
+    assert f"{tmp_path}/ledger.partial holds precious" in done.stderr
+    assert files_of(tmp_path / "ledger.partial") == {"precious": b"x"}
+
+
+def test_explain_without_room(explained, tmp_path):
+    """First for what it saves, then for the ledger itself."""
+    out = tmp_path / "ledger"
+    done = program.run(*explained[0], "--save-every", 0.001, "--out", out, code=3, **limited(100_000))
+    assert "File too large" in done.stderr and str(tmp_path / "ledger.partial/sweep.safetensors") in done.stderr
+    assert not list(tmp_path.iterdir())
+    done = program.run(*explained[0], "--save-every", 0, "--out", out, code=3, **limited(100_000))
+    assert "File too large" in done.stderr and "ledger.safetensors" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_explain_on_a_clock_that_steps(explained, stepping_clock, tmp_path):
+    program.run(*explained[0], "--save-every", 0.001, "--out", tmp_path / "ledger", **stepping_clock)
+    assert files_of(tmp_path / "ledger") == explained[1]

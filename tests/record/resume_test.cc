@@ -12,6 +12,8 @@
 #include <map>
 #include <set>
 
+#include "sweep/small_runs.h"
+
 namespace pathkernel {
 namespace {
 
@@ -81,6 +83,19 @@ TEST(Resume, GoesOnAfterAKillAtAnyStep) {
     }
     EXPECT_EQ(resume(killed).status, RunStatus::complete);
     EXPECT_EQ(contents(killed), contents(run)) << "killed at step " << step;
+  }
+}
+
+TEST(Resume, KnowsEveryOptimizersState) {
+  const testing::Scratch scratch;
+  for (const testing::NamedOptimizer& named : testing::all_optimizers()) {
+    const std::string whole = scratch.path(named.name + "-whole"), run = scratch.path(named.name);
+    SmallRun settings{.optimizer = named.settings, .ema = 0.9, .accumulate = 2};
+    small_run(whole, settings);
+    settings.stop = at_step(6);
+    small_run(run, settings);
+    EXPECT_EQ(resume(run).status, RunStatus::complete);
+    EXPECT_EQ(contents(run), contents(whole)) << named.name;
   }
 }
 

@@ -34,6 +34,8 @@ struct SmallRun {
   at::ScalarType dtype = at::kFloat;
   Progress progress = {};
   StopRequest stop = {};
+  double ema = 0;
+  int64_t accumulate = 1;
   bool shuffled = false;  ///< the order of the seed; else one of its own, with an example drawn twice in one batch
 };
 
@@ -47,6 +49,8 @@ inline RunOutcome small_run(const std::string& folder, const SmallRun& run) {
   manifest.batch = 8;
   manifest.epochs = 2;
   manifest.seed = 5;
+  manifest.ema = run.ema;
+  manifest.accumulate = run.accumulate;
   const auto model = some_model(run.dtype);
   return record_run(folder, manifest, *model, data, batches, run.progress, run.stop);
 }
