@@ -48,6 +48,8 @@ struct Case {
   std::function<void(SweepOptions&)> options = [](SweepOptions&) {};
   double ema = 0;
   int64_t accumulate = 1;
+  std::string network = "mlp:5-6-3";
+  std::vector<int64_t> shape = {5};
 };
 
 std::vector<Case> cases() {
@@ -62,6 +64,8 @@ std::vector<Case> cases() {
   all.push_back({"window", {.lr = 0.1, .momentum = 0.9}, [](SweepOptions& o) { o.from = 2, o.until = 11; }});
   all.push_back({"average", {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1}, [](SweepOptions&) {}, 0.9});
   all.push_back({"accumulate", {.name = "adam", .lr = 0.02}, [](SweepOptions&) {}, 0, 2});
+  all.push_back({"largest_kept", {.lr = 0.1, .momentum = 0.9}, [](SweepOptions& o) { o.keep = 4; }});
+  all.push_back({"coupled", {.lr = 0.05, .momentum = 0.9, .weight_decay = 0.01}, [](SweepOptions&) {}, 0, 1, "resnet:2-4-5-3", {2, 6, 5}});
   all.push_back({"single", {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1}, [](SweepOptions& o) { o.precision = at::kFloat; }});
   return all;
 }
@@ -76,13 +80,13 @@ class ResumedSweep : public ::testing::TestWithParam<Case> {};
 
 TEST_P(ResumedSweep, WritesTheSameLedger) {
   const Case& c = GetParam();
-  Dataset data = testing::random_classes(18, {5}, 3, 11);
+  Dataset data = testing::random_classes(18, c.shape, 3, 11);
   Manifest manifest = testing::manifest(c.optimizer, "cross-entropy", 7);
   manifest.ema = c.ema;
   manifest.accumulate = c.accumulate;
   const bool single = c.name == "single";
   if (single) data.inputs = data.inputs.to(at::kFloat);
-  const testing::RecordedRun run(testing::network("mlp:5-6-3", "tanh", single ? at::kFloat : at::kDouble), data, manifest, shuffled_batches(18, 7, 4, 5));
+  const testing::RecordedRun run(testing::network(c.network, "tanh", single ? at::kFloat : at::kDouble), data, manifest, shuffled_batches(18, 7, 4, 5));
   const Queries queries = testing::first_inputs(data, 3);
   SweepOptions options = testing::in_double("logits");
   c.options(options);
