@@ -125,7 +125,7 @@ void add_train(CLI::App& app) {
   command->add_option("--loss", o->loss,
                       "cross-entropy, label-smoothing:0.1 or hinge for classes; mse, huber:1 or bce-with-logits for numbers (default: cross-entropy or mse, "
                       "what fits the targets)");
-  command->add_option("--reduction", m.reduction, "Of a batch's losses: mean or sum")->capture_default_str()->check(CLI::IsMember({"mean", "sum"}));
+  command->add_option("--reduction", m.reduction, "A batch's loss is the mean or the sum of its examples' losses")->capture_default_str()->check(CLI::IsMember({"mean", "sum"}));
   command->add_option("--regulariser", m.regulariser, "A term of the loss that belongs to no example: l1:1e-4 or l2:1e-3 and the like");
   o->optimizer.add_to(*command);
   command->add_option("--batch", m.batch, "Examples per step")->capture_default_str()->check(positive);

@@ -28,8 +28,8 @@ LinearForm in_precision(LinearForm form, at::ScalarType precision) {
 
 /// What the run's own arithmetic may be off by, per size of the numbers that are added.
 struct Allowance {
-  double weights, terms, least;
-  static Allowance of(at::ScalarType dtype) { return dtype == at::kDouble ? Allowance{1e-14, 1e-9, 1e-300} : Allowance{1e-6, 2e-3, 1e-37}; }
+  double weights, terms, least, parts;
+  static Allowance of(at::ScalarType dtype) { return dtype == at::kDouble ? Allowance{1e-14, 1e-9, 1e-300, 1e-12} : Allowance{1e-6, 2e-3, 1e-37, 1e-5}; }
 };
 
 /// Parameters, optimizer memory and average between two steps.
@@ -51,6 +51,22 @@ struct Gradients {
   Tensors sum;  ///< Σ_i b_i g_i, in the evaluation precision
   Tensors own;  ///< what autograd gave the optimizer, where that is not `sum` to the roundings of a sum (coupled passes in another precision); else empty
 };
+
+/// What a step's rounding was made of, and the rounding.
+struct Rounded {
+  StepNumbers numbers;
+  Tensor exact_memory, rho;
+  StepSizes sizes;
+};
+
+/// A second look at a step's rounding where D∘m and E∘u may cancel in the update (Lion, where its c is small): what is left of them is
+/// known no better than m and u themselves are.  @param allowed  by the first look   @return the largest share of what this one allows
+double share_of_cancelled(const LinearForm& form, const Rounded& r, double allowed, double parts) {
+  const Tensor D = form.D.diagonal.to(at::kDouble), E = form.E.diagonal.to(at::kDouble), m = flat64(r.numbers.m1);
+  const Tensor u = flat64(r.numbers.u) + flat64(r.numbers.w0) * form.omega_c;
+  const Tensor own = flat64(r.rho) + D * (m - r.exact_memory);  // with the run's own memory
+  return largest(own / ((D.abs() * largest(m) + E.abs() * largest(u)) * parts + allowed));
+}
 
 }  // namespace
 
@@ -77,7 +93,7 @@ struct Tracer::Impl {
   Tensor sum_of_gradients(const StepTrace& trace, size_t l) const;
   void check_batch(const StepTrace& trace, size_t l, const Tensor& sum, const Tensors& batch_gradients) const;
   void roundings(StepTrace& trace, size_t l, const State& before, State& after, const Gradients& gradients);
-  void check_form(const StepTrace& trace, size_t l, const Tensor& w, const StepSizes& sizes);
+  void check_form(const StepTrace& trace, size_t l, const Rounded& rounded);
   void end_at_checkpoint(PathSegment& segment, State& last, int64_t end);
 };
 
@@ -164,28 +180,34 @@ void Tracer::Impl::check_batch(const StepTrace& trace, size_t l, const Tensor& s
 void Tracer::Impl::roundings(StepTrace& trace, size_t l, const State& before, State& after, const Gradients& gradients) {
   const auto flat = [](const Tensors& t, size_t k) { return t.empty() ? Tensor() : t[k].detach().reshape(-1); };
   const Tensor w = flat(before.weights, l), next = flat(after.weights, l);
-  Tensor rho = at::empty_like(w, w.options().dtype(options.precision)), exact_memory = before.memory.empty() ? Tensor() : before.exact_memory[l];
-  const StepNumbers numbers{w, next, flat(before.memory, l), flat(after.memory, l), clipped(trace, l, gradients.sum[l])};
-  const StepSizes sizes = step_rounding(trace.form[l], numbers, exact_memory, rho);
-  if (exact_memory.defined()) after.exact_memory[l] = exact_memory;  // carried on in place
-  trace.rounding.push_back(rho);
+  Rounded r{{w, next, flat(before.memory, l), flat(after.memory, l), clipped(trace, l, gradients.sum[l])},
+            before.memory.empty() ? Tensor() : before.exact_memory[l],
+            at::empty_like(w, w.options().dtype(options.precision)),
+            {}};
+  r.sizes = step_rounding(trace.form[l], r.numbers, r.exact_memory, r.rho);
+  if (r.exact_memory.defined()) after.exact_memory[l] = r.exact_memory;  // carried on in place
+  trace.rounding.push_back(r.rho);
   if (options.average) {
     const Tensor mean = flat64(before.average[l]);
     trace.average_rounding.push_back((flat64(after.average[l]) - mean - (flat64(next) - mean) * trace.share_of_new).to(options.precision));
   }
   if (gradients.own.empty()) {
-    check_form(trace, l, w, sizes);
+    check_form(trace, l, r);
     return;
   }
   // The form is asserted of the gradient that the optimizer was given.
-  Tensor own_memory = numbers.m0.defined() ? flat64(numbers.m0).clone() : Tensor(), own_rho = at::empty_like(rho);
-  check_form(trace, l, w, step_rounding(trace.form[l], {w, next, numbers.m0, numbers.m1, clipped(trace, l, gradients.own[l])}, own_memory, own_rho));
+  Rounded own{{w, next, r.numbers.m0, r.numbers.m1, clipped(trace, l, gradients.own[l])}, r.numbers.m0.defined() ? flat64(r.numbers.m0).clone() : Tensor(), at::empty_like(r.rho), {}};
+  own.sizes = step_rounding(trace.form[l], own.numbers, own.exact_memory, own.rho);
+  check_form(trace, l, own);
 }
 
-void Tracer::Impl::check_form(const StepTrace& trace, size_t l, const Tensor& w, const StepSizes& sizes) {
-  const Allowance allowance = Allowance::of(w.scalar_type());
-  const double share = std::max(sizes.rounding / (allowance.weights * sizes.weights + allowance.terms * sizes.expected + allowance.least),
-                                sizes.memory_rounding / (allowance.terms * sizes.memory + allowance.least));
+void Tracer::Impl::check_form(const StepTrace& trace, size_t l, const Rounded& r) {
+  const LinearForm& form = trace.form[l];
+  const Allowance allowance = Allowance::of(r.numbers.w0.scalar_type());
+  const double allowed = allowance.weights * r.sizes.weights + allowance.terms * r.sizes.expected + allowance.least;
+  double of_update = r.sizes.rounding / allowed;
+  if (of_update > 1 && r.exact_memory.defined() && form.D.is_diagonal() && form.E.is_diagonal()) of_update = share_of_cancelled(form, r, allowed, allowance.parts);
+  const double share = std::max(of_update, r.sizes.memory_rounding / (allowance.terms * r.sizes.memory + allowance.least));
   largest_mismatch = std::max(largest_mismatch, trace.exact ? share : 0);
   if (options.check && trace.exact && !(share <= 1)) {
     throw InvariantViolated(fmt::format("step {}: the optimizer's linear form does not give the update of parameter '{}' (off by {:.2g} times what rounding allows)",
