@@ -54,8 +54,7 @@ struct Case {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  const std::set<std::string> some = {"sgd", "sgdw", "heavy_ball", "heavy_ball_decay", "nesterov_decay_cosine", "adamw", "nadam_decay",
-                                      "rmsprop_momentum_decay", "lion_decay", "clip_both"};
+  const std::set<std::string> some = {"sgdw", "heavy_ball_decay", "adamw", "rmsprop_momentum_decay", "lion_decay"};
   for (const testing::NamedOptimizer& named : testing::all_optimizers())
     if (some.contains(named.name)) all.push_back({named.name, named.settings});
   all.push_back({"gauss", {}, [](SweepOptions& o) { o.rule = GradientRule::parse("gauss:2", 1); }});
