@@ -49,7 +49,7 @@ Tensor clipped(const StepTrace& trace, size_t l, Tensor gradient) {
 /// Of one step, one per parameter, flat.
 struct Gradients {
   Tensors sum;  ///< Σ_i b_i g_i, in the evaluation precision
-  Tensors own;  ///< what autograd gave the optimizer, where that is not `sum` to the roundings of a sum (coupled passes in another precision); else empty
+  Tensors own;  ///< what autograd gave the optimizer, where `sum` is another precision's (coupled passes run again); else empty
 };
 
 /// What a step's rounding was made of, and the rounding.
@@ -165,7 +165,8 @@ void Tracer::Impl::check_batch(const StepTrace& trace, size_t l, const Tensor& s
   // A gradient that cancels to nothing leaves only the rounding of its terms.
   double terms = 0;
   for (const Pass& pass : trace.passes) {
-    for (size_t k = 0; pass.coupled && k < batch_gradients.size(); ++k) {  // no terms to look at: those of a bias before batch norm are as large as its neighbours' gradients
+    // Coupled: no terms to look at; those of a bias before batch norm are as large as its neighbours' gradients.
+    for (size_t k = 0; pass.coupled && k < batch_gradients.size(); ++k) {
       if (batch_gradients[k].defined()) terms = std::max(terms, largest(batch_gradients[k]));
     }
     if (pass.coupled) continue;
@@ -248,7 +249,9 @@ StepTrace Tracer::Impl::trace_step(const State& before, std::vector<Gradients>& 
   for (size_t l = 0; l < trace.weights.size(); ++l) {
     found.sum.push_back(sum_of_gradients(trace, l));
     if (options.check) check_batch(trace, l, found.sum.back(), watch.batch_gradient);
-    if (again) found.own.push_back(watch.batch_gradient[l].defined() ? watch.batch_gradient[l].to(options.precision).reshape(-1) : at::zeros_like(found.sum.back()));
+    if (!again) continue;
+    const Tensor& own = watch.batch_gradient[l];
+    found.own.push_back(own.defined() ? own.to(options.precision).reshape(-1) : at::zeros_like(found.sum.back()));
   }
   gradients.push_back(std::move(found));
   return trace;

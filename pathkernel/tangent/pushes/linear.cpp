@@ -148,7 +148,8 @@ PushTable linear_pushes() {
   };
   add({"view", "_unsafe_view", "_reshape_alias", "squeeze", "unsqueeze"}, reshaped);
   add({"clone", "alias", "lift_fresh"}, same);
-  add({"transpose", "slice", "select", "split", "split_with_sizes", "unbind", "flip", "cat", "stack", "index_select", "unfold", "diagonal", "cumsum", "roll"}, along_dimensions);
+  add({"transpose", "slice", "select", "split", "split_with_sizes", "unbind", "flip", "cat", "stack", "index_select", "unfold", "diagonal",
+       "cumsum", "roll"}, along_dimensions);
   add({"index", "gather", "repeat", "_to_copy", "scatter_add", "index_add"}, each_query);
   add({"sum"}, [](const PushCall& call) { return summed(call, false); });
   add({"mean"}, [](const PushCall& call) { return summed(call, true); });
