@@ -3,14 +3,15 @@ SHELL := /bin/bash
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help setup data build program test crash demo bench study clean
+.PHONY: help setup data build program test crash demo bench study docs clean
 help:
 	@echo "make demo    train and explain a network on MNIST, with pages to look at (brings and builds what is missing)"
 	@echo "make test    build, and run every test"
 	@echo "make crash   kill the program at a hundred random moments each of training and explaining, and compare what comes out"
 	@echo "make bench   build, and time the sweep against training"
 	@echo "make study   how good the shares' stated uncertainty is, against fine quadrature"
-	@echo "make build   the program build/pathkernel"
+	@echo "make build   the program build/pathkernel; then cmake --install build --prefix DIR"
+	@echo "make docs    pages of the C++ API in build/docs"
 	@echo "make setup   packages, .venv, MNIST          make data   all data sets          make clean   remove the build"
 	@echo "PATHKERNEL_DATA=DIR   data that is there already     BUILD=DIR   build elsewhere     JOBS=N   compilers at a time"
 
@@ -51,6 +52,13 @@ bench: build
 # How good the certificate's E is, on real runs against fine quadrature; some minutes.
 study: build
 	@.venv/bin/python scripts/study_uncertainty.py $(BUILD)/pathkernel
+
+# The API's pages, from the headers. A comment that doxygen cannot make out, or a reference to what is not there, is an error.
+docs:
+	@scripts/setup.sh docs
+	@mkdir -p $(BUILD)/docs
+	@DOCS_OUTPUT=$(BUILD)/docs doxygen docs/api/Doxyfile
+	@echo "$(BUILD)/docs/index.html"
 
 clean:
 	rm -rf $(BUILD)

@@ -3,6 +3,7 @@
 #   scripts/setup.sh            tools (apt), Python packages (.venv), MNIST and digits
 #   scripts/setup.sh test       the same with Fashion-MNIST and the packages that only tests need
 #   scripts/setup.sh data       all data sets
+#   scripts/setup.sh docs       tools and doxygen, nothing else
 # PATHKERNEL_DATA=DIR  data that is there already: DIR/mnist, DIR/fashion-mnist, DIR/digits (or the four MNIST files in DIR)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -32,6 +33,7 @@ missing_packages() {
   python3 -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' 2>/dev/null ||
     echo python3-dev
   [ "$purpose" != test ] || command -v chromium >/dev/null || echo chromium
+  [ "$purpose" != docs ] || command -v doxygen >/dev/null || echo doxygen
   local have
   have=$(dpkg-query -W -f='${Package} ${db:Status-Abbrev}\n' "${libraries[@]}" 2>/dev/null || true)
   for package in "${libraries[@]}"; do
@@ -127,10 +129,11 @@ bring_digits() {
 }
 
 case $purpose in
-  build | test | data) ;;
-  *) stop "unknown purpose '$purpose': expected build, test or data" ;;
+  build | test | data | docs) ;;
+  *) stop "unknown purpose '$purpose': expected build, test, data or docs" ;;
 esac
 install_tools
+[ "$purpose" != docs ] || exit 0
 install_python
 bring_mnist
 bring_digits
