@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help setup data build program test crash demo bench study docs clean
+.PHONY: help setup data build program test crash demo bench study docs fuzz clean
 help:
 	@echo "make demo    train and explain a network on MNIST, with pages to look at (brings and builds what is missing)"
 	@echo "make test    build, and run every test"
@@ -12,6 +12,7 @@ help:
 	@echo "make study   how good the shares' stated uncertainty is, against fine quadrature"
 	@echo "make build   the program build/pathkernel; then cmake --install build --prefix DIR"
 	@echo "make docs    pages of the C++ API in build/docs"
+	@echo "make fuzz    the readers of files under a fuzzer, FUZZ_SECONDS (60) each; READERS=\"npy csv\" for some of them"
 	@echo "make setup   packages, .venv, MNIST          make data   all data sets          make clean   remove the build"
 	@echo "PATHKERNEL_DATA=DIR   data that is there already     BUILD=DIR   build elsewhere     JOBS=N   compilers at a time"
 
@@ -59,6 +60,11 @@ docs:
 	@mkdir -p $(BUILD)/docs
 	@DOCS_OUTPUT=$(BUILD)/docs doxygen docs/api/Doxyfile
 	@echo "$(BUILD)/docs/index.html"
+
+# Wants clang, and is no part of make test, which reads the corpus without it.
+fuzz:
+	@scripts/setup.sh fuzz
+	@JOBS=$(JOBS) scripts/fuzz.sh $(BUILD) $(READERS)
 
 clean:
 	rm -rf $(BUILD)

@@ -16,6 +16,7 @@ install(TARGETS pathkernel EXPORT pathkernelTargets INCLUDES DESTINATION ${CMAKE
 # Headers that are the library's own affair stay here: each includes what a user need not have, or is of no use without its room.
 install(DIRECTORY pathkernel DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h"
   PATTERN precompiled.h EXCLUDE
+  PATTERN core/json.h EXCLUDE
   PATTERN record/format.h EXCLUDE
   PATTERN record/database.h EXCLUDE
   PATTERN tangent/capture_state.h EXCLUDE

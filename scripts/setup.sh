@@ -3,6 +3,7 @@
 #   scripts/setup.sh            tools (apt), Python packages (.venv), MNIST and digits
 #   scripts/setup.sh test       the same with Fashion-MNIST and the packages that only tests need
 #   scripts/setup.sh data       all data sets
+#   scripts/setup.sh fuzz       tools, clang with libFuzzer, Python packages, no data
 #   scripts/setup.sh docs       tools and doxygen, nothing else
 # PATHKERNEL_DATA=DIR  data that is there already: DIR/mnist, DIR/fashion-mnist, DIR/digits (or the four MNIST files in DIR)
 set -euo pipefail
@@ -34,6 +35,10 @@ missing_packages() {
     echo python3-dev
   [ "$purpose" != test ] || command -v chromium >/dev/null || echo chromium
   [ "$purpose" != docs ] || command -v doxygen >/dev/null || echo doxygen
+  if [ "$purpose" = fuzz ]; then
+    command -v clang++-14 >/dev/null || echo clang-14
+    libraries+=(libclang-rt-14-dev)
+  fi
   local have
   have=$(dpkg-query -W -f='${Package} ${db:Status-Abbrev}\n' "${libraries[@]}" 2>/dev/null || true)
   for package in "${libraries[@]}"; do
@@ -129,12 +134,13 @@ bring_digits() {
 }
 
 case $purpose in
-  build | test | data | docs) ;;
-  *) stop "unknown purpose '$purpose': expected build, test, data or docs" ;;
+  build | test | data | fuzz | docs) ;;
+  *) stop "unknown purpose '$purpose': expected build, test, data, fuzz or docs" ;;
 esac
 install_tools
 [ "$purpose" != docs ] || exit 0
 install_python
+[ "$purpose" != fuzz ] || exit 0
 bring_mnist
 bring_digits
 [ "$purpose" = build ] || bring_fashion_mnist

@@ -9,6 +9,32 @@
 namespace pathkernel {
 namespace {
 
+/// Bytes of the UTF-8 character that `text` starts with; 0 when it starts with none (overlong forms and surrogates are none).
+size_t utf8_length(std::string_view text) {
+  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  const auto follows = [&](size_t i) { return (byte(i) & 0xc0u) == 0x80u; };
+  const unsigned first = byte(0), second = byte(1);
+  if (first < 0x80) return 1;
+  if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
+  if (first >= 0xe0 && first <= 0xef)
+    return follows(1) && follows(2) && !(first == 0xe0 && second < 0xa0) && !(first == 0xed && second >= 0xa0) ? 3 : 0;
+  if (first >= 0xf0 && first <= 0xf4)
+    return follows(1) && follows(2) && follows(3) && !(first == 0xf0 && second < 0x90) && !(first == 0xf4 && second >= 0x90) ? 4 : 0;
+  return 0;
+}
+
+/// Names of classes end up in files that allow nothing else: it is said now, not after the training.
+void check_utf8(const std::string& name, std::string_view text) {
+  int64_t line = 1;
+  for (size_t length = 0; !text.empty(); text.remove_prefix(length)) {
+    length = utf8_length(text);
+    if (length == 0)
+      throw InvalidInput(fmt::format("{}, line {}: the byte {:02x} is no UTF-8 text; save the file as UTF-8", name, line,
+                                     static_cast<unsigned char>(text[0])));
+    line += text[0] == '\n';
+  }
+}
+
 class Scanner {
  public:
   Scanner(const std::string& name, std::string_view text) : name_(name), rest_(text) {}
@@ -77,6 +103,7 @@ class Scanner {
 
 void for_each_csv_record(const std::string& name, std::string_view text, const CsvRecord& record) {
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // a byte order mark, as spreadsheets write it
+  check_utf8(name, text);
   Scanner scanner(name, text);
   std::vector<std::string> fields;
   while (!scanner.at_end()) {

@@ -22,6 +22,7 @@ static_assert(std::endian::native == std::endian::little, "the format is little 
 using Json = nlohmann::ordered_json;  // keeps the order of the tensors
 
 constexpr uint64_t longest_header = 100'000'000;  // as in the reference implementation
+constexpr size_t most_dimensions = 64;         // as many as torch allows
 constexpr const char* metadata_key = "__metadata__";
 
 struct Dtype {
@@ -46,28 +47,30 @@ struct Entry {
   throw CorruptData(fmt::format("{} is no sound safetensors file: {}", file.path(), what));
 }
 
-/// Parses, refusing a key that stands twice in one object (the JSON library would silently keep one of them).
+/// Parses, refusing while it reads what no header has: a key that stands twice in one object (the JSON library would silently keep one
+/// of them), nesting beyond {name: {shape: [number]}} and long lists, of which a small file would make a large tree.
 Json parse_header(const InputFile& file, const std::string& text) {
   std::vector<std::set<std::string>> open_objects;
-  std::string repeated;
-  const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::object_start) open_objects.emplace_back();
+  size_t listed = 0;  // numbers of the array that is being read
+  const auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    const bool object = event == Json::parse_event_t::object_start, array = event == Json::parse_event_t::array_start;
+    if (depth == 0 && !object && event != Json::parse_event_t::object_end) corrupt(file, "its header is not a JSON object");
+    if ((object && depth > 1) || (array && depth != 2)) corrupt(file, "its header is nested otherwise than {name: {shape: [number]}}");
+    if (object) open_objects.emplace_back();
+    if (array) listed = 0;
+    if (depth > 2 && ++listed > most_dimensions) corrupt(file, fmt::format("a list in its header has more than {} numbers", most_dimensions));
     if (event == Json::parse_event_t::object_end) open_objects.pop_back();
     if (event == Json::parse_event_t::key) {
       const auto key = parsed.get<std::string>();
-      if (!open_objects.back().insert(key).second) repeated = key;
+      if (!open_objects.back().insert(key).second) corrupt(file, fmt::format("the name '{}' stands twice in its header", key));
     }
     return true;
   };
-  Json header;
   try {
-    header = Json::parse(text, watch);
+    return Json::parse(text, watch);
   } catch (const Json::exception& error) {
     corrupt(file, fmt::format("its header is not JSON ({})", error.what()));
   }
-  if (!repeated.empty()) corrupt(file, fmt::format("the name '{}' stands twice in its header", repeated));
-  if (!header.is_object()) corrupt(file, "its header is not a JSON object");
-  return header;
 }
 
 /// An array of non-negative integers, or nothing.
@@ -102,7 +105,7 @@ Entry read_entry(const InputFile& file, const std::string& name, const Json& val
   entry.dtype = &*dtype;
   std::vector<int64_t> offsets;
   uint64_t expected = 0;
-  if (!read_integers(value["shape"], entry.shape) || entry.shape.size() > 64 ||
+  if (!read_integers(value["shape"], entry.shape) || entry.shape.size() > most_dimensions ||
       !bytes_of(entry.shape, dtype->bytes, expected))
     corrupt(file, fmt::format("tensor '{}' has an impossible shape", name));
   if (!read_integers(value["data_offsets"], offsets) || offsets.size() != 2)

@@ -7,6 +7,7 @@
 #include <ATen/ops/sort.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <limits>
 #include <utility>
 
 namespace pathkernel {
@@ -77,11 +78,13 @@ bool repeats(const Tensor& examples) {
 
 /// The largest contributions and what is said of the others, against the views.
 Found first_disagreement_of_kept(const Ledger& l) {
-  const int64_t K = l.kept.size(0), N = l.example_count();
+  const int64_t K = l.kept.size(0);
   if (K < 1) return "kept has no rows";
-  if (l.dropped_count.ne(N - K).any().item<bool>() || N < K) return fmt::format("dropped_count is not the same for every query, or below 0: {} for the first", N - K);
-  if (l.example_targets.defined() && l.example_targets.size(0) != N)
-    return fmt::format("kept and dropped_count speak of {} examples, example_targets of {}", N, l.example_targets.size(0));
+  if (Found range = index_out_of_range("dropped_count", l.dropped_count, 0, std::numeric_limits<int64_t>::max() - K); !range.empty()) return range;
+  const int64_t N = l.example_count();
+  if (l.dropped_count.ne(N - K).any().item<bool>()) return fmt::format("dropped_count is not the same for every query: {} for the first", N - K);
+  for (const auto& [name, t] : {std::pair{"example_targets", &l.example_targets}, {"example_inputs", &l.example_inputs}, {"path_kernel", &l.path_kernel}})
+    if (t->defined() && t->size(0) != N) return fmt::format("kept and dropped_count speak of {} examples, {} of {}", N, name, t->size(0));
   if (Found range = index_out_of_range("kept_examples", l.kept_examples, 0, N); !range.empty()) return range;
   if (repeats(l.kept_examples)) return "kept_examples names an example twice for one query";
   const Tensor size = l.kept.abs(), least = size.narrow(0, K - 1, 1), all = l.total().unsqueeze(0), all_size = l.total_size().unsqueeze(0);

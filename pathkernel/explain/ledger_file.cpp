@@ -3,6 +3,7 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/core/files.h>
 #include <pathkernel/core/hash.h>
+#include <pathkernel/core/json.h>
 #include <pathkernel/data/safetensors.h>
 #include <pathkernel/explain/agreement.h>
 
@@ -148,6 +149,7 @@ json to_json(Ledger& ledger) {
 
 void from_json(const json& j, Ledger& ledger) {
   const json& s = j.at("settings");
+  require_integers(s, {"panels", "stride", "first_step", "last_step"}, "its settings");
   LedgerSettings& out = ledger.settings;
   s.at("recording").get_to(out.recording);
   s.at("rule").get_to(out.rule);
@@ -162,11 +164,16 @@ void from_json(const json& j, Ledger& ledger) {
   s.at("queries").get_to(out.queries);
   s.at("first_step").get_to(out.first_step);
   s.at("last_step").get_to(out.last_step);
-  for (const json& q : j.at("queries"))
+  if (out.first_step < 0 || out.last_step < out.first_step || out.last_step == std::numeric_limits<int64_t>::max())
+    throw CorruptData(fmt::format("its window is steps {} to {}", out.first_step, out.last_step));
+  for (const json& q : j.at("queries")) {
+    require_integers(q, {"row", "target", "predicted", "set_size"}, "a query");
     ledger.queries.push_back({q.at("input"), q.at("measurement"), q.at("row"), q.at("part"), q.at("target"), q.at("predicted"), q.value("set_size", int64_t(0))});
+  }
   j.at("layers").get_to(ledger.layers);
   j.at("classes").get_to(ledger.classes);
   const json& c = j.at("certificate");
+  require_integers(c, {"sampled_steps", "first_drift"}, "its certificate");
   c.at("sampled_steps").get_to(ledger.certificate.sampled_steps);
   ledger.certificate.correction_share = number_from(c.at("correction_share"));
   ledger.certificate.optimizer_mismatch = number_from(c.at("optimizer_mismatch"));
@@ -214,8 +221,7 @@ ManifestFile read_manifest(const fs::path& folder) {
     throw InvalidInput(fmt::format("load_ledger: '{}' is no ledger: it has no {}. A ledger is the folder that `pathkernel explain "
                                    "RUN --out FOLDER` writes.", folder.string(), json_name));
   const std::string text = read_file(path.string());
-  json manifest = json::parse(text, nullptr, false);
-  if (manifest.is_discarded()) throw CorruptData(fmt::format("load_ledger: {} is not valid JSON; make the ledger again", path.string()));
+  json manifest = parse_json(text, fmt::format("load_ledger: {}", path.string()));
   if (!manifest.is_object() || manifest.value("format", json()) != format_name)
     throw InvalidInput(fmt::format("load_ledger: '{}' is no ledger: \"format\" in {} is not \"{}\"", folder.string(), json_name, format_name));
   if (const json version = manifest.value("version", json()); version != ledger_format_version)
@@ -256,10 +262,15 @@ void save(const Ledger& ledger, const std::string& folder) {
 Ledger load_ledger(const std::string& folder) {
   const ManifestFile manifest = read_manifest(folder);
   Ledger ledger;
+  const auto damaged = [&](const std::exception& error) {
+    return CorruptData(fmt::format("load_ledger: {} in '{}' is damaged: {}; make the ledger again", json_name, folder, error.what()));
+  };
   try {
     from_json(manifest.contents, ledger);
   } catch (const json::exception& error) {
-    throw CorruptData(fmt::format("load_ledger: {} in '{}' is damaged: {}", json_name, folder, error.what()));
+    throw damaged(error);
+  } catch (const CorruptData& error) {
+    throw damaged(error);
   }
   const std::string path = (fs::path(folder) / tensors_name).string();
   if (!fs::exists(path)) throw CorruptData(fmt::format("load_ledger: '{}' is incomplete: {} is missing", folder, tensors_name));

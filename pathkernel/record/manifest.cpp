@@ -1,10 +1,10 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/core/hash.h>
+#include <pathkernel/core/json.h>
 #include <pathkernel/record/format.h>
 #include <pathkernel/record/manifest.h>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 namespace pathkernel {
 
@@ -37,6 +37,11 @@ Manifest manifest_from(const nlohmann::json& json) {
       throw CorruptData(fmt::format("the manifest's entry \"{}\" cannot be read ({})", key, error.what()));
     }
   };
+  const char* what = "the manifest";
+  require_integers(json, {"accumulate", "examples", "batch", "steps", "checkpoint_every"}, what);
+  if (json.contains("data")) require_integers(json["data"], {"limit"}, what);
+  if (json.contains("environment")) require_integers(json["environment"], {"threads"}, what);
+  if (json.contains("seed") && !json["seed"].is_number_unsigned()) throw CorruptData("the manifest's entry \"seed\" is no unsigned integer");
   Manifest m;
   std::string fingerprint;
   read("model", m.model);

@@ -1,5 +1,6 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/core/hash.h>
+#include <pathkernel/core/json.h>
 #include <pathkernel/data/batch_order.h>
 #include <pathkernel/data/safetensors.h>
 #include <pathkernel/record/database.h>
@@ -7,7 +8,6 @@
 #include <pathkernel/record/recording.h>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <filesystem>
 #include <string_view>
@@ -44,12 +44,8 @@ void check_format(Database& database) {
 
 nlohmann::json read_manifest(Database& database) {
   nlohmann::json json = nlohmann::json::object();
-  for (Statement rows = database.prepare("SELECT key, value FROM manifest"); rows.next();) {
-    const auto value = nlohmann::json::parse(rows.text(1), nullptr, /*allow_exceptions=*/false);
-    if (value.is_discarded())
-      throw CorruptData(fmt::format("the manifest's entry \"{}\" is no JSON", rows.text(0)));
-    json[rows.text(0)] = value;
-  }
+  for (Statement rows = database.prepare("SELECT key, value FROM manifest"); rows.next();)
+    json[rows.text(0)] = parse_json(rows.text(1), fmt::format("{}: the manifest's entry \"{}\"", database.path(), rows.text(0)));
   return json;
 }
 

@@ -10,34 +10,18 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/ones.h>
 #include <gtest/gtest.h>
+#include <memory_limit.h>
 #include <scratch.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include <fstream>
 #include <functional>
 
 namespace pathkernel {
 namespace {
 
+using testing::MemoryLimit;
 using testing::Scratch;
-
-/// Lets the process take at most `bytes` more address space than it has now: a large allocation fails, and shows.
-class MemoryLimit {
- public:
-  explicit MemoryLimit(rlim_t bytes) {
-    ::getrlimit(RLIMIT_AS, &before_);
-    rlim_t pages = 0;
-    std::ifstream("/proc/self/statm") >> pages;
-    const rlimit limited{std::min(before_.rlim_cur, pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + bytes), before_.rlim_max};
-    ::setrlimit(RLIMIT_AS, &limited);
-  }
-  ~MemoryLimit() { ::setrlimit(RLIMIT_AS, &before_); }
-
- private:
-  rlimit before_{};
-};
 
 using Reader = std::function<void(const std::string& path)>;
 

@@ -6,6 +6,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/ones.h>
 #include <gtest/gtest.h>
+#include <memory_limit.h>
 #include <scratch.h>
 
 namespace pathkernel {
@@ -110,6 +111,22 @@ TEST(Safetensors, ReaderRefusesWhatIsNotSound) {
   expect_corrupt(crafted(R"({"a":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}})", 0) + "\x02", "other than 0 and 1");
   const Scratch scratch;
   EXPECT_REFUSED(InvalidInput, "No such file", read_safetensors(scratch.path("missing")));
+}
+
+TEST(Safetensors, HeaderIsRefusedBeforeItBecomesALargeTree) {
+  // 16 MiB of header that the JSON library would turn into a gigabyte and more before the reader could look at it
+  const auto repeated = [](const char* piece) {
+    std::string text;
+    while (text.size() < (16u << 20)) text += piece;
+    return text;
+  };
+  const testing::MemoryLimit limit(256u << 20);
+  expect_corrupt(crafted(repeated("["), 0), "not a JSON object");
+  expect_corrupt(crafted(R"({"a":)" + repeated(R"({"a":)"), 0), "nested otherwise");
+  expect_corrupt(crafted(R"({"a":{"shape":)" + repeated("["), 0), "nested otherwise");
+  expect_corrupt(crafted(R"({"a":[0)" + repeated(",0"), 0), "nested otherwise");
+  expect_corrupt(crafted(R"({"a":{"shape":[0)" + repeated(",0"), 0), "more than 64 numbers");
+  expect_corrupt(crafted(R"({"a":{})" + repeated(R"(,"a":{})"), 0), "'a' stands twice");
 }
 
 }  // namespace

@@ -47,6 +47,13 @@ TEST(Csv, FollowsRfc4180) {
   EXPECT_REFUSED(InvalidInput, "text after a quoted one", rows_of("\"a\"b\n"));
 }
 
+TEST(Csv, RefusesWhatIsNoUtf8) {
+  for (const char* sound : {"gr\u00f6\u00dfe\n", "\u0800\ud7ff\ue000\uffff\n", "\U00010000\U0010ffff\n"}) EXPECT_EQ(rows_of(sound).size(), 1u);
+  // alone, cut off, overlong, a surrogate, beyond U+10FFFF, Latin-1
+  for (const char* bad : {"\x80", "\xc3", "\xc3(", "\xe2\x82", "\xf0\x9f\x92", "\xc0\xaf", "\xe0\x9f\xbf", "\xf0\x8f\xbf\xbf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "gr\xf6\xdf" "e"})
+    EXPECT_REFUSED(InvalidInput, "text, line 2: the byte ", rows_of(std::string("a\n") + bad));
+}
+
 TEST(Table, IntegersAndTextsAreClasses) {
   const Dataset numbers = table_of("y,a,b\n10,1,2.5\n2,-3,+4e1\n10, 5 ,6\n");
   EXPECT_EQ(numbers.class_names, (Names{"2", "10"}));

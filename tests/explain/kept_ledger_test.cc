@@ -10,34 +10,21 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/sort.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <functional>
+#include <limits>
 
 namespace pathkernel {
 namespace {
 
 using test::ScratchFolder;
 using test::has;
+using test::kept_ledger;
 using test::synthetic_ledger;
 
-constexpr int64_t K = 3, N = 6;
-
-/// What the sweep would have kept of this ledger.
-Ledger kept_ledger() {
-  Ledger l = synthetic_ledger();
-  const auto [sizes, order] = at::sort(l.contributions.abs(), true, 0, true);
-  const Tensor sorted = l.contributions.gather(0, order);
-  l.kept = sorted.narrow(0, 0, K).contiguous();
-  l.kept_examples = order.narrow(0, 0, K).contiguous();
-  l.dropped = sorted.narrow(0, K, N - K).sum(0);
-  l.dropped_size = sizes.narrow(0, K, N - K).sum(0);
-  l.dropped_count = at::full({3}, N - K, at::kLong);
-  for (Tensor* t : {&l.contributions, &l.draws, &l.draw_step, &l.draw_example, &l.by_layer_step, &l.by_class_step}) *t = Tensor();
-  return l;
-}
+constexpr int64_t K = test::kept_of_synthetic, N = 6;
 
 TEST(KeptLedger, AFileKeepsIt) {
   ScratchFolder scratch;
@@ -106,6 +93,9 @@ INSTANTIATE_TEST_SUITE_P(
                       Harm{"dropped_size", [](Ledger& l) { l.dropped_size[0] += 3 * l.kept[K - 1][0].abs(); }, "the smallest that was kept"},
                       Harm{"no_size", [](Ledger& l) { l.dropped_size[0] = 0; }, "dropped against dropped_size"},
                       Harm{"count", [](Ledger& l) { l.dropped_count = l.dropped_count + 1; }, "example_targets of 6"},
+                      Harm{"count_below_zero", [](Ledger& l) { l.dropped_count.fill_(-1); }, "dropped_count has -1 outside 0"},
+                      Harm{"count_overflow", [](Ledger& l) { l.dropped_count.fill_(std::numeric_limits<int64_t>::max()); }, "dropped_count has 9223372036854775807 outside"},
+                      Harm{"inputs", [](Ledger& l) { l.example_targets = Tensor(), l.example_inputs = at::full({N + 1, 2}, 0.5, at::kDouble); }, "example_inputs of 7"},
                       Harm{"one_count", [](Ledger& l) { l.dropped_count[2] = 7; }, "dropped_count is not the same"},
                       Harm{"example", [](Ledger& l) { l.kept_examples[1][1] = 6; }, "kept_examples has 6 outside 0 … 5"},
                       Harm{"twice", [](Ledger& l) { l.kept_examples[1][1] = l.kept_examples[0][1].item<int64_t>(); }, "twice"},

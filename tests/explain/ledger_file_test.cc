@@ -148,6 +148,37 @@ TEST_F(DamagedLedger, FieldOfAnotherType) {
   EXPECT_TRUE(has(message_of(folder), "corrupt: "));
 }
 
+TEST_F(DamagedLedger, NestedWithoutEnd) {
+  json manifest = manifest_of(folder);
+  manifest["version"] = "@";
+  std::string text = manifest.dump();
+  text.replace(text.find("\"@\""), 3, std::string(100'000, '[') + std::string(100'000, ']'));
+  std::ofstream(folder + "/ledger.json") << text;
+  EXPECT_TRUE(has(message_of(folder), "nested more than"));
+}
+
+TEST_F(DamagedLedger, WindowThatIsNone) {
+  using Limits = std::numeric_limits<int64_t>;
+  for (const auto& [first, last] : {std::pair{Limits::min(), Limits::max()}, {-1L, 4L}, {5L, 4L}, {0L, Limits::max()}}) {
+    json manifest = manifest_of(folder);
+    manifest["settings"]["first_step"] = first;
+    manifest["settings"]["last_step"] = last;
+    write_manifest(folder, manifest);
+    EXPECT_TRUE(has(message_of(folder), "its window is steps"));
+  }
+}
+
+TEST_F(DamagedLedger, IntegersThatAreNone) {
+  for (const auto& [where, key] : {std::pair{"/settings", "panels"}, {"/queries/1", "target"}, {"/certificate", "first_drift"}}) {
+    json manifest = manifest_of(folder);
+    const json before = manifest;
+    manifest[json::json_pointer(where)][key] = 1e300;
+    write_manifest(folder, manifest);
+    EXPECT_TRUE(has(message_of(folder), std::string("\"") + key + "\" is 1e+300, expected an integer"));
+    write_manifest(folder, before);
+  }
+}
+
 TEST_F(DamagedLedger, MissingTensorFile) {
   std::filesystem::remove(folder + "/ledger.safetensors");
   EXPECT_TRUE(has(message_of(folder), "ledger.safetensors is missing"));

@@ -3,8 +3,10 @@
 #include <pathkernel/sweep/ledger.h>
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/linspace.h>
 #include <ATen/ops/sin.h>
+#include <ATen/ops/sort.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
@@ -70,6 +72,24 @@ inline Ledger synthetic_ledger(bool regression = false) {
   l.certificate.rounding_to_change = l.rounding.abs() / change;
   l.certificate.split_uncertainty = at::tensor({0.006, 0.004, 0.012}, at::kDouble);
   l.certificate.sampled_steps = 2;
+  return l;
+}
+
+inline constexpr int64_t kept_of_synthetic = 3;
+
+/// What the sweep would have kept of synthetic_ledger(): each query's largest `kept_of_synthetic` contributions.
+inline Ledger kept_ledger() {
+  constexpr int64_t K = kept_of_synthetic;
+  Ledger l = synthetic_ledger();
+  const auto [sizes, order] = at::sort(l.contributions.abs(), true, 0, true);
+  const Tensor sorted = l.contributions.gather(0, order);
+  const int64_t dropped = sorted.size(0) - K;
+  l.kept = sorted.narrow(0, 0, K).contiguous();
+  l.kept_examples = order.narrow(0, 0, K).contiguous();
+  l.dropped = sorted.narrow(0, K, dropped).sum(0);
+  l.dropped_size = sizes.narrow(0, K, dropped).sum(0);
+  l.dropped_count = at::full({3}, dropped, at::kLong);
+  for (Tensor* t : {&l.contributions, &l.draws, &l.draw_step, &l.draw_example, &l.by_layer_step, &l.by_class_step}) *t = Tensor();
   return l;
 }
 
