@@ -177,6 +177,8 @@ void explain(const Options& o) {
   if (!o.out.empty()) check_output(o.out);
   OpenedRun run = open_run(o.folder, o.data, o.threads);
   const Queries queries = queries_of(o, run);
+  if (run.recording.status() != RunStatus::complete)
+    fmt::print(stderr, "pathkernel: the run is not finished: {} of {} steps are explained\n", run.recording.steps(), run.recording.manifest().steps);
   if (o.plan) return plan(o, run, queries);
   const auto begin = std::chrono::steady_clock::now();
   SweepOptions options = sweep_options(o, run.recording);
@@ -191,9 +193,10 @@ void explain(const Options& o) {
   print_summary(ledger, o, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   const double residual = largest(ledger.certificate.residual_to_contributions);
   const bool complete_by_construction = GradientRule::parse(ledger.settings.rule, 1).complete();
-  if (const double expected = ledger.settings.precision == "double" ? 1e-12 : 1e-6; complete_by_construction && residual > expected) {
-    fmt::print(stderr, "pathkernel: the residual is {:.2g} of Σ|c|; rounding in {} explains {:.0e} at most. Look at the run before trusting the shares "
-               "(`pathkernel verify`, or --precision double).\n", residual, ledger.settings.precision, expected);
+  const Tensor too_much = ledger.residual.abs() / ledger.residual_of_rounding();
+  if (const double times = largest(too_much); complete_by_construction && times > 1) {
+    fmt::print(stderr, "pathkernel: the residual is up to {:.2g} times what rounding in {} explains, and {:.2g} of Σ|c|. Look at the run before trusting the "
+               "shares (`pathkernel verify`, or --precision double).\n", times, ledger.settings.precision, residual);
   }
   if (o.tolerance > 0 && !(residual <= o.tolerance)) {
     throw ToleranceExceeded(fmt::format("explain: the residual is {:.2g} of Σ|c|, more than --tolerance {:.2g}; the ledger was written to {}", residual, o.tolerance, o.out));

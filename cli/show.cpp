@@ -69,7 +69,7 @@ std::string common_beginning(const std::vector<QueryInfo>& queries) {
 
 /// Three decimals, for a table of many columns.
 std::string short_number(double x) {
-  return x == 0 ? "0" : std::abs(x) < 5e-4 ? fmt::format("{:+.0e}", x) : fmt::format("{:+.3f}", x);
+  return x == 0 ? "0" : std::abs(x) < 5e-4 ? fmt::format("{:+.0e}", x) : std::abs(x) < 1e6 ? fmt::format("{:+.3f}", x) : fmt::format("{:+.2e}", x);
 }
 
 std::string table_of_queries(const Ledger& l) {

@@ -18,6 +18,7 @@
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <filesystem>
 #include <functional>
@@ -73,6 +74,14 @@ std::vector<Tensor> batches_for(const Dataset& data, const Options& o, Manifest&
   return batches;
 }
 
+/// "the labels are 3 classes (a, b, c); for numbers use --loss mse"
+std::string what_is_learned(const Dataset& data) {
+  if (!data.is_classification()) return "the targets are numbers; for classes use --loss cross-entropy";
+  std::vector<std::string> some = data.class_names;
+  if (some.size() > 3) some.resize(3), some.push_back("…");
+  return fmt::format("the labels are {} classes ({}); for numbers use --loss mse", data.class_names.size(), fmt::join(some, ", "));
+}
+
 /// A full disk ends a run, but loses nothing.
 RunOutcome keeping_what_is_recorded(const std::string& folder, const std::function<RunOutcome()>& run) {
   try {
@@ -95,7 +104,7 @@ void train(Options o) {
   const auto objective = objective_for(data.train, o.loss, manifest.reduction);
   manifest.objective = objective->name();
   const auto model = make_model(o.model, o.activation, manifest.seed, dtype);
-  check_fits(*model, data.train.inputs, outputs_needed(data.train, *objective));
+  check_fits(*model, data.train.inputs, outputs_needed(data.train, *objective), what_is_learned(data.train));
   if (!o.init.empty()) load_initial_weights(*model, o.init);
   const auto batches = batches_for(data.train, o, manifest);
   const int64_t budget = o.checkpoint_budget.empty() ? 0 : parse_bytes(o.checkpoint_budget);

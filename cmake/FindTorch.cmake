@@ -1,5 +1,5 @@
-# LibTorch from the torch wheel: in TORCH_ROOT (the folder that `import torch` comes from), else in .venv beside the project's
-# CMakeLists.txt. Installed beside pathkernelConfig.cmake, which looks in the torch that the library was built with first.
+# LibTorch from the torch wheel: in TORCH_ROOT (the folder that `import torch` comes from), else that of Python3_EXECUTABLE, else in .venv
+# beside the project's CMakeLists.txt. Installed beside pathkernelConfig.cmake, which looks in the torch that the library was built with first.
 #
 # The wheel's own TorchConfig.cmake asks for the CUDA toolkit wherever the wheel was built with CUDA, even to link programs that
 # never call it. Everything this project needs of it is below.
@@ -11,7 +11,11 @@
 #   Torch_VERSION         "2.13.0"
 
 file(GLOB _torch_in_venv LIST_DIRECTORIES true ${CMAKE_CURRENT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)
-set(_torch_places ${TORCH_ROOT} ${_torch_in_venv})
+if(Python3_EXECUTABLE AND NOT TORCH_ROOT)
+  execute_process(COMMAND ${Python3_EXECUTABLE} -c "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])"
+                  OUTPUT_VARIABLE _torch_of_python OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+endif()
+set(_torch_places ${TORCH_ROOT} ${_torch_of_python} ${_torch_in_venv})
 
 find_path(TORCH_INCLUDE ATen/core/Tensor.h PATHS ${_torch_places} PATH_SUFFIXES include NO_DEFAULT_PATH)
 set(_torch_libraries)

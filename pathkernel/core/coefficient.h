@@ -14,6 +14,8 @@ struct Coefficient {
   Coefficient to(at::ScalarType dtype) const;
   /// coefficient ∘ t
   Tensor times(const Tensor& t) const;
+  Coefficient times(const Coefficient& other) const;
+  Coefficient plus(const Coefficient& other) const;
 };
 
 }  // namespace pathkernel

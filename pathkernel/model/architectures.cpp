@@ -66,7 +66,7 @@ std::unique_ptr<Model> make_model(const std::string& specification, at::ScalarTy
   return make_model(specification.substr(0, space), specification.substr(space + 1), 0, dtype);
 }
 
-void check_fits(Model& model, const Tensor& inputs, int64_t outputs) {
+void check_fits(Model& model, const Tensor& inputs, int64_t outputs, const std::string& reason) {
   const at::NoGradGuard no_grad;
   const NamedTensors parameters = model.parameters();
   Tensor example = inputs.narrow(0, 0, 1);
@@ -74,8 +74,9 @@ void check_fits(Model& model, const Tensor& inputs, int64_t outputs) {
   const Tensor output = output_of(model, example);
   const int64_t given = output.numel();
   if (given != outputs)
-    throw InvalidInput(fmt::format("{}: the last layer gives {} numbers per example, but the data need {}",
-                                   model.specification().empty() ? "the model" : model.specification(), given, outputs));
+    throw InvalidInput(fmt::format("{}: the last layer gives {} number{} per example, but the data need {}{}",
+                                   model.specification().empty() ? "the model" : model.specification(), given, given == 1 ? "" : "s", outputs,
+                                   reason.empty() ? "" : ": " + reason));
 }
 
 }  // namespace pathkernel

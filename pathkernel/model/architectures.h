@@ -21,7 +21,7 @@ std::unique_ptr<Model> make_model(const std::string& specification, at::ScalarTy
 
 /// @param inputs  [N, ...] with N ≥ 1; the first row is tried, in eval mode
 /// @throws InvalidInput when the model does not take inputs of this shape or does not give `outputs` numbers per example;
-/// the message says which layer expects what.
-void check_fits(Model& model, const Tensor& inputs, int64_t outputs);
+/// the message says which layer expects what, and ends with `reason` where it is the number of outputs.
+void check_fits(Model& model, const Tensor& inputs, int64_t outputs, const std::string& reason = {});
 
 }  // namespace pathkernel

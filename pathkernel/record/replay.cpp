@@ -1,5 +1,6 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/core/hash.h>
+#include <pathkernel/model/own_weights.h>
 #include <pathkernel/record/format.h>
 #include <pathkernel/record/replay.h>
 
@@ -28,11 +29,11 @@ void check_same(const char* what, const NamedTensors& live, const NamedTensors& 
 
 void check_data(const Manifest& manifest, const Dataset& data) {
   if (data.size() != manifest.examples)
-    throw InvalidInput(fmt::format("replay: the training data ({}) have {} examples, but {} were recorded; load what was trained on: {}",
+    throw InvalidInput(fmt::format("replay: the training data ({}) have {} examples, but {} were recorded; load what was trained on: {} (--data says where it is now)",
                                    data.name, data.size(), manifest.examples, manifest.data.location));
   if (fingerprint(data) != manifest.data_fingerprint)
     throw InvalidInput(fmt::format("replay: the training data ({}) are not the recorded ones (fingerprint {} instead of {}); load "
-                                   "what was trained on: {}",
+                                   "what was trained on: {} (--data says where it is now)",
                                    data.name, hex(fingerprint(data)), hex(manifest.data_fingerprint), manifest.data.location));
 }
 
@@ -95,6 +96,7 @@ Trainer& Replay::trainer() { return impl_->trainer; }
 const Trainer& Replay::trainer() const { return impl_->trainer; }
 
 Verification verify(const Recording& recording, Model& model, const Dataset& data, const Progress& progress) {
+  const OwnWeights own(model);
   Verification result;
   result.environment_difference = Environment::here().difference(recording.manifest().environment);
   for (const int64_t s : recording.checkpoint_steps()) recording.checkpoint(s);

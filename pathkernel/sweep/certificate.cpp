@@ -1,10 +1,12 @@
 #include <pathkernel/sweep/ledger.h>
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/maximum.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <optional>
 
 namespace pathkernel {
@@ -21,7 +23,7 @@ std::optional<Spread> spread(const Tensor& numbers) {
     if (const double x = flat.const_data_ptr<double>()[i]; std::isfinite(x)) v.push_back(x);
   if (v.empty()) return std::nullopt;
   std::sort(v.begin(), v.end());
-  return Spread{v[v.size() / 2], v.back()};
+  return Spread{(v[(v.size() - 1) / 2] + v[v.size() / 2]) / 2, v.back()};
 }
 
 /// Two significant digits: a share in percent, never rounded to a false zero.
@@ -66,6 +68,14 @@ Tensor Ledger::change() const {
   return sum;
 }
 
+Tensor Ledger::residual_of_rounding() const {
+  const bool in_double = settings.precision == "double";
+  const double epsilon = in_double ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon();
+  const Tensor sizes = outputs.abs().nan_to_num(0);  // not evaluated within blocks of steps
+  const Tensor passed = sizes.sum(0) * 2 - sizes.select(0, 0) - sizes.select(0, -1);
+  return at::maximum(passed * (8 * epsilon), total_size() * (in_double ? 1e-12 : 1e-6));
+}
+
 std::string LedgerSettings::conventions() const {
   return fmt::format("{}, frozen preconditioner, credit at draw time{}", convention == "ledger" ? "decay as a term of its own" : "propagated decay",
                      coupled ? ", examples coupled in their batch (each loss with its batch as context)" : "");
@@ -77,7 +87,7 @@ std::string Certificate::brief(const std::string& conventions) const {
   else line += "residual not measured";
   if (const auto r = spread(residual_to_change)) line += fmt::format(" ({:.1g} of f_T − f_0)", r->median);
   if (const auto e = spread(split_uncertainty)) {
-    line += "; shares uncertain by ±" + percent(e->median);
+    line += e->largest > 0 ? "; shares uncertain by ±" + percent(e->median) : "; shares the same in a finer computation";
     if (percent(e->largest) != percent(e->median)) line += fmt::format(" (at most ±{})", percent(e->largest));
     line += fmt::format(", from {} sampled step{}", sampled_steps, sampled_steps == 1 ? "" : "s");
   } else {

@@ -4,34 +4,10 @@
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 #include <pathkernel/core/error.h>
+#include <pathkernel/model/own_weights.h>
 #include <pathkernel/sweep/evaluation.h>
 
 namespace pathkernel {
-namespace {
-
-/// The model bound to other weights and buffers, and to its own again when it goes.
-class BoundTo {
- public:
-  BoundTo(Model& model, const Tensors& weights, const Tensors& buffers) : model_(model) {
-    for (const NamedTensor& p : model.parameters()) weights_.push_back(p.tensor.detach());
-    for (const NamedTensor& b : model.buffers()) buffers_.push_back(b.tensor.detach());
-    model.bind_parameters(weights);
-    model.bind_buffers(buffers);
-  }
-  ~BoundTo() {
-    model_.bind_parameters(weights_);
-    model_.bind_buffers(buffers_);
-  }
-  BoundTo(const BoundTo&) = delete;
-  BoundTo& operator=(const BoundTo&) = delete;
-
- private:
-  Model& model_;
-  Tensors weights_, buffers_;
-};
-
-}  // namespace
-
 int64_t CoupledPass::bytes() const {
   int64_t total = int64_t(batch.targets.nbytes());
   for (const Tensors* list : {&batch.inputs, &buffers, &gradient}) {
@@ -41,7 +17,9 @@ int64_t CoupledPass::bytes() const {
 }
 
 std::unique_ptr<LossTape> CoupledPasses::run(const Tensors& weights, const CoupledPass& pass, bool with_gradient) const {
-  const BoundTo bound(model_, in(options_.precision, weights), in(options_.precision, pass.buffers));
+  const OwnWeights own(model_);
+  model_.bind_parameters(in(options_.precision, weights));
+  model_.bind_buffers(in(options_.precision, pass.buffers));
   const Tensors inputs = in(options_.precision, pass.batch.inputs);
   const Tensor targets = in(options_.precision, {pass.batch.targets}).front();
   Tensors examples = inputs;

@@ -122,6 +122,9 @@ struct Ledger {
   /// Σ_i c_i + the terms, without the residual. [Q]
   Tensor change() const;
 
+  /// What rounding alone may leave as residual: 8 ε Σ_s(|f_s| + |f_{s+1}|), or 1e-6 (float64: 1e-12) of Σ_i|c_i| where that is more. [Q]
+  Tensor residual_of_rounding() const;
+
   int64_t query_count() const { return initial.size(0); }
   int64_t example_count() const;
 };

@@ -30,7 +30,8 @@ class OfClass : public Measurement {
 
   void prepare(const Tensors& outputs, const Tensor& targets) override {
     const Tensor z = scores(outputs);
-    if (z.size(1) < 2) throw InvalidInput(fmt::format("explain: --measure {} needs class scores, but this network gives one number per input; use output:0 or loss", name_));
+    if (z.size(1) < 2) throw InvalidInput(fmt::format("explain: --measure {} needs class scores, but this network gives one number per input; use --measure output:0 "
+                                                      "(with bce-with-logits that is the log-odds of the second class) or loss", name_));
     if (name_ == "margin") {
       if (!targets.defined() || targets.dim() != 1 || at::isFloatingType(targets.scalar_type())) {
         throw InvalidInput("explain: --measure margin compares with the true class, but these queries have no class labels; use log-odds");

@@ -40,7 +40,7 @@ std::vector<int64_t> row_numbers(const std::string& list, const std::string& spe
 }
 
 Queries from_part(const std::string& specification, const std::string& part, const std::string& list, const Dataset& data) {
-  if (data.size() == 0) throw InvalidInput(fmt::format("queries '{}': the data have no {} part", specification, part));
+  if (data.size() == 0) throw InvalidInput(fmt::format("queries '{}': the data have no {} part; ask about train:ROWS, or FILE.npy with inputs", specification, part));
   const std::vector<int64_t> rows = row_numbers(list, specification, part, data.size());
   const Tensor indices = at::tensor(rows, at::kLong);
   Queries queries;

@@ -4,6 +4,7 @@
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 #include <pathkernel/core/error.h>
+#include <pathkernel/model/own_weights.h>
 #include <pathkernel/sweep/evaluation.h>
 #include <pathkernel/sweep/query_sets.h>
 #include <pathkernel/sweep/sweeping.h>
@@ -150,6 +151,7 @@ void estimate_time(SweepPlan& plan, const Recording& recording, Model& model, co
 }  // namespace
 
 Ledger sweep(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options, const Progress& progress) {
+  const OwnWeights own(model);
   check_asked(recording, model, data, queries, options);
   Ledger ledger = Sweeping(recording, model, data, queries, options).run(progress);
   if (options.stride > 1) ledger.certificate.stride_deviation = stride_deviation(ledger, recording, model, data, queries, options);
@@ -157,6 +159,7 @@ Ledger sweep(const Recording& recording, Model& model, const Dataset& data, cons
 }
 
 Tensor wrong_inputs(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options) {
+  const OwnWeights own(model);
   check_asked(recording, model, data, queries, options);
   if (!queries.targets.defined() || !data.is_classification())
     throw InvalidInput("explain: --aggregate wrong needs queries with class labels, and these have none; use mean, or a file of sets");
@@ -164,6 +167,7 @@ Tensor wrong_inputs(const Recording& recording, Model& model, const Dataset& dat
 }
 
 SweepPlan plan_sweep(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options) {
+  const OwnWeights own(model);
   check_asked(recording, model, data, queries, options);
   SweepPlan plan = Sweeping(recording, model, data, queries, options).plan();
   if (options.planned) options.planned(plan);

@@ -41,7 +41,7 @@ struct SweepOptions {
 /// The main job: every prediction of the recorded run as a sum over its training examples (theory 2.2), with a certificate.
 /// Steps are replayed from checkpoints stretch by stretch and swept backwards; one replay per chunk of queries.
 /// With a window the sum runs from the network at its beginning to the network at its end; adjacent windows add up.
-/// @param model  of the recorded architecture (weights are overwritten)   @param data  the training part
+/// @param model  of the recorded architecture; has its own weights again afterwards   @param data  the training part
 /// Cost per chunk: one replay + per step one forward and one reverse pass of the queries and the contraction of theory 4f.
 /// @throws InvalidInput for queries that do not fit the model or the memory; InvariantViolated, ReplayMismatch (see Tracer).
 Ledger sweep(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options, const Progress& progress = {});

@@ -9,12 +9,18 @@
 namespace pathkernel {
 namespace {
 
-/// The same of a coupled pass, from tangents D∘G.
+/// How a raw gradient moves the weights at its own step: Δ = −κ M∘(N∘D + E)∘g + …
+Coefficient push_of(const LinearForm& f) {
+  const Coefficient push = f.N.times(f.D).plus(f.E).times(Coefficient{f.kappa});
+  return f.M.defined() ? push.times(Coefficient{0, f.M}) : push;
+}
+
+/// The same of a coupled pass, from tangents push∘G.
 Tensor coupled_shares(const StepTrace& trace, const Pass& pass, const FactorSet& G, CoupledPasses& coupled) {
   Tensors lambda(trace.weights.size());
   for (size_t l = 0; l < lambda.size(); ++l) {
     if (G.parameters[l].empty()) continue;
-    const Coefficient& d = trace.form[l].D.is_zero() ? trace.form[l].E : trace.form[l].D;
+    const Coefficient d = push_of(trace.form[l]);
     const Tensor written = materialise(G.parameters[l], G.examples, trace.weights[l].numel(), {});
     lambda[l] = d.is_diagonal() ? written * d.diagonal.unsqueeze(0) : written * d.number;
   }
@@ -34,8 +40,7 @@ Tensor shares(const StepTrace& trace, const FactorSet& G, CoupledPasses& coupled
     for (size_t l = 0; l < trace.weights.size(); ++l) {
       const FactorList &g = pass.gradients.parameters[l], &h = G.parameters[l];
       if (g.empty() || h.empty()) continue;
-      const LinearForm& f = trace.form[l];
-      const Coefficient& d = f.D.is_zero() ? f.E : f.D;
+      const Coefficient d = push_of(trace.form[l]);
       const Tensor part = d.is_diagonal() ? contract(g, materialise(h, G.examples, trace.weights[l].numel(), {}) * d.diagonal.unsqueeze(0), count)
                                           : inner(g, h, count, G.examples) * d.number;
       sum = sum.defined() ? sum + part : part;

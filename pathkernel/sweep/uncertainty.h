@@ -7,7 +7,7 @@
 namespace pathkernel {
 
 /// E, the split's uncertainty (theory 3b, "what the residual certifies"): on sampled steps the segment gradient is taken again with
-/// twice the panels; what that changes in the step's own shares, −⟨(D or E)∘G, b_i g_i⟩, is set against the shares:
+/// twice the panels; what that changes in the step's own shares, −⟨κM∘(N∘D + E)∘G, b_i g_i⟩, is set against the shares:
 ///     E_q² = Σ_s ‖c_s^(m) − c_s^(2m)‖² / Σ_s ‖c_s^(2m)‖²
 /// With memory the shares of neighbouring steps average, and E overstates.
 class Uncertainty {

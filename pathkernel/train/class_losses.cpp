@@ -15,6 +15,9 @@ class ClassLoss : public Objective {
   void check(const Dataset& data) const override {
     if (!data.is_classification())
       throw InvalidInput(fmt::format("{}: takes class labels, but {} has numbers as targets; use --loss mse, huber:1 or bce-with-logits", name(), data.name));
+    if (data.class_names.size() < 2)
+      throw InvalidInput(fmt::format("{}: the labels of {} are all the same ({}): there is nothing to tell apart; for numbers use --loss mse", name(), data.name,
+                                     data.class_names.front()));
   }
 
  protected:

@@ -94,6 +94,7 @@ void validate(const OptimizerSettings& s) {
   require_from_zero("weight decay", s.weight_decay);
   require_from_zero("momentum", s.momentum);
   require(std::isfinite(s.dampening), "dampening must be a number", s.dampening);
+  if (s.dampening != 0 && s.momentum == 0) throw InvalidInput("optimizer: dampening is of momentum's memory, and momentum is 0; leave it out");
   if (s.nesterov && (s.momentum <= 0 || s.dampening != 0))
     throw InvalidInput("optimizer: Nesterov needs a momentum above zero and no dampening");
   if (uses_setting(s.name, "beta1")) {

@@ -6,6 +6,7 @@
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <mutex>
 
 namespace pathkernel {
@@ -31,7 +32,7 @@ void clear_gradients(const Tensors& parameters) {
 
 std::vector<Batch> micro_batches(const Batch& batch, int64_t count) {
   if (count <= 1) return {batch};
-  const int64_t n = batch.size(), size = (n + count - 1) / count;
+  const int64_t n = batch.size(), parts_of = std::min(count, n), size = (n + parts_of - 1) / parts_of;
   std::vector<Batch> parts;
   for (int64_t begin = 0; begin < n; begin += size) {
     const int64_t length = std::min(size, n - begin);

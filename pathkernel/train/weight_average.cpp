@@ -27,7 +27,7 @@ void WeightAverage::restore(const NamedTensors& values) {
     if (values[i].name != values_[i].name || values[i].tensor.sizes() != values_[i].tensor.sizes())
       throw InvalidInput(fmt::format("average of the weights: {} {} was kept, but the parameter is {} {}", values[i].name,
                                      describe(values[i].tensor), values_[i].name, describe(values_[i].tensor)));
-    values_[i].tensor = values[i].tensor.detach().to(values_[i].tensor.options(), /*non_blocking=*/false, /*copy=*/true);
+    values_[i].tensor = values[i].tensor.detach().to(values_[i].tensor.device(), values[i].tensor.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
   }
 }
 

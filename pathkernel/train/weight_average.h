@@ -18,7 +18,7 @@ class WeightAverage {
 
   /// By the parameters' names, live.
   const NamedTensors& values() const { return values_; }
-  /// Copies. @throws InvalidInput when a name or a shape does not fit.
+  /// Copies, in the dtype in which they were kept. @throws InvalidInput when a name or a shape does not fit.
   void restore(const NamedTensors& values);
 
  private:

@@ -49,13 +49,13 @@ int main(int argc, char** argv) try {
   manifest.batch = 20;
   pathkernel::record_run(folder, manifest, *model, data.train, pathkernel::shuffled_batches(200, manifest.batch, /*epochs=*/6, /*seed=*/1));
 
-  const at::Tensor trained = net->forward(data.test.inputs.narrow(0, 0, 4));
   const auto recording = pathkernel::Recording::open(folder);
   const pathkernel::Ledger ledger = pathkernel::sweep(recording, *model, data.train, pathkernel::select_queries("test:0-3", data), {});
   for (int64_t q = 0; q < ledger.query_count(); ++q) print_ledger(ledger, q);
   std::printf("certificate: %s\n", ledger.certificate.brief(ledger.settings.conventions()).c_str());
 
   // Against the network that this program itself has trained: with two classes the log-odds of one is the difference of the logits.
+  const at::Tensor trained = net->forward(data.test.inputs.narrow(0, 0, 4));
   for (int64_t q = 0; q < 4; ++q) {
     const double odds = (trained[q][0] - trained[q][1]).item<double>();
     std::printf("network: %+.9f\n", std::abs(odds));  // of the class it predicts

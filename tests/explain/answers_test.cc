@@ -103,7 +103,7 @@ TEST(Certificate, SaysInOneLineWhatItProves) {
   l.certificate.residual_to_contributions = at::tensor({1e-8, 3e-7, 2e-8}, at::kDouble);
   l.certificate.residual_to_change = at::tensor({1e-7, 1e-5, INFINITY}, at::kDouble);
   EXPECT_EQ(l.certificate.brief(l.settings.conventions()),
-            "adds up to 3e-07 of Σ|c| (1e-05 of f_T − f_0); shares uncertain by ±0.6 % (at most ±1.2 %), from 2 sampled steps; "
+            "adds up to 3e-07 of Σ|c| (5e-06 of f_T − f_0); shares uncertain by ±0.6 % (at most ±1.2 %), from 2 sampled steps; "
             "conventions: propagated decay, frozen preconditioner, credit at draw time");
   l.certificate.split_uncertainty = Tensor();
   l.certificate.replay_exact = false;

@@ -1,5 +1,6 @@
 // Invariant 8: what cannot be done exactly is refused by name, or done with the error stated. Never a silent number.
 
+#include <ATen/ops/linear.h>
 #include <gtest/gtest.h>
 #include <pathkernel/core/error.h>
 #include <pathkernel/data/batch_order.h>
@@ -13,6 +14,7 @@
 #include <limits>
 
 #include "sweep/small_runs.h"
+#include "tangent/function_model.h"
 
 namespace pathkernel {
 namespace {
@@ -49,6 +51,27 @@ void write_doubles(const std::string& path, const std::string& shape, const std:
   std::ofstream out(path, std::ios::binary);
   out << "\x93NUMPY" << '\x01' << '\0' << char(header.size()) << '\0' << header;
   out.write(reinterpret_cast<const char*>(numbers.data()), std::streamsize(numbers.size() * sizeof(double)));
+}
+
+/// A network whose gradient is changed on its way to the optimizer, where no example did it.
+TEST(Refusal, AGradientThatIsNotTheSumOfItsExamples) {
+  const auto make = [](double factor) -> testing::MakeModel {
+    return [factor] {
+      at::manual_seed(4);
+      NamedTensors w = {{"a.weight", at::randn({3, 5}, at::kDouble)}};
+      return std::make_unique<testing::FunctionModel>(w, NamedTensors{}, [factor](const Tensors& w, const Tensors&, const Tensor& x, Mode mode) {
+        const Tensor weight = w[0].view_as(w[0]);
+        if (mode == Mode::train && factor != 1) weight.register_hook([factor](const Tensor& g) { return g * factor; });
+        return at::linear(x, weight);
+      });
+    };
+  };
+  for (const double factor : {1., 1.001}) {
+    const RecordedRun run(make(factor), data_parts().train, testing::manifest({.lr = 0.1}, "cross-entropy", 7), shuffled_batches(18, 7, 2, 3));
+    const auto explain = [&] { run.explain(testing::first_inputs(data_parts().test, 2), testing::in_double("logits")); };
+    if (factor == 1) EXPECT_NO_THROW(explain());
+    else EXPECT_THROW(explain(), InvariantViolated);
+  }
 }
 
 TEST(Refusal, QueriesThatAreNotUnderstood) {
@@ -114,7 +137,7 @@ TEST(Refusal, ClassesOfANetworkWithOneOutput) {
   line.inputs = at::arange(6, at::kDouble).unsqueeze(1);
   line.targets = at::arange(6, at::kDouble).tanh();
   const RecordedRun run(testing::network("mlp:1-4-1", "tanh"), line, testing::manifest({.lr = 0.01}, "mse", 3), shuffled_batches(6, 3, 1, 3));
-  for (const char* name : {"log-odds", "margin", "log-prob"}) EXPECT_REFUSED(InvalidInput, "use output:0 or loss", run.explain(testing::first_inputs(line, 2), testing::in_double(name)));
+  for (const char* name : {"log-odds", "margin", "log-prob"}) EXPECT_REFUSED(InvalidInput, "use --measure output:0", run.explain(testing::first_inputs(line, 2), testing::in_double(name)));
 }
 
 TEST(Refusal, InputsOfAnotherKind) {

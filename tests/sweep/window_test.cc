@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <pathkernel/data/batch_order.h>
+#include <pathkernel/record/replay.h>
 
 #include "sweep/small_runs.h"
 
@@ -113,6 +114,49 @@ TEST(Average, IsTheNetworkThatIsAsked) {
   EXPECT_GT(largest(run.explain(queries, options).final - f), 1e-3);
   options.network = SweepOptions::Asked::average;
   EXPECT_THROW(record({.lr = 0.1}).explain(queries, options), InvalidInput);
+}
+
+TEST(Average, OfASinglePrecisionRunIsExplainedInDouble) {
+  Manifest m = testing::manifest({.lr = 0.3, .momentum = 0.9}, "cross-entropy", B);
+  m.ema = 0.5;
+  m.dtype = "float";
+  Dataset single = data();
+  single.inputs = single.inputs.to(at::kFloat);
+  const testing::RecordedRun run(testing::network("mlp:5-6-3", "tanh", at::kFloat), single, m, shuffled_batches(N, B, epochs, 5));
+  const Queries queries = testing::first_inputs(single, 3);
+  SweepOptions options = testing::in_double("logit:1");
+  options.stride = 2;
+  for (const auto network : {SweepOptions::Asked::average, SweepOptions::Asked::weights}) {
+    options.network = network;
+    const Ledger ledger = run.explain(queries, options);
+    EXPECT_LE((ledger.residual.abs() / ledger.residual_of_rounding()).max().item<double>(), 1);
+    EXPECT_GT(largest(ledger.certificate.stride_deviation), 0);
+    const auto model = run.model();
+    EXPECT_EQ(plan_sweep(run.open(), *model, single, queries, options).inputs(), 3);
+  }
+}
+
+TEST(Sweep, LeavesTheNetworkAsItWas) {
+  const auto run = record({.lr = 0.3, .momentum = 0.9});
+  const auto model = run.model();
+  const Tensors own = values(model->parameters()), before = copies(own);
+  const void* storage = own[0].data_ptr();
+  const Queries queries = testing::first_inputs(run.data(), 3);
+  SweepOptions options = testing::in_double("logit:1");
+  options.stride = 2;
+  sweep(run.open(), *model, run.data(), queries, options);
+  plan_sweep(run.open(), *model, run.data(), queries, options);
+  verify(run.open(), *model, run.data());
+  for (size_t l = 0; l < own.size(); ++l) EXPECT_TRUE(own[l].equal(before[l]));
+  EXPECT_EQ(own[0].data_ptr(), storage);
+}
+
+TEST(Residual, OfAShortStepIsRoundingOfTheOutputs) {
+  // Steps so small that Σ|c| is nothing beside what rounding does to the outputs.
+  const testing::RecordedRun run(testing::network("mlp:5-6-3", "tanh"), data(), testing::manifest({.lr = 1e-9}, "cross-entropy", B), shuffled_batches(N, B, 1, 5));
+  const Ledger ledger = run.explain(testing::first_inputs(run.data(), 4), testing::in_double("log-odds"));
+  EXPECT_GT((ledger.residual.abs() / ledger.total_size()).max().item<double>(), 1e-12);
+  EXPECT_LE((ledger.residual.abs() / ledger.residual_of_rounding()).max().item<double>(), 1);
 }
 
 TEST(Regulariser, IsATermOfItsOwn) {

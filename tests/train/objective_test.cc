@@ -89,6 +89,7 @@ TEST(Objective, ChecksTheTargetsOfTheData) {
   for (const char* name : {"cross-entropy", "label-smoothing:0.1", "hinge"}) {
     make_objective(name)->check(three);
     EXPECT_REFUSED(InvalidInput, "these data has numbers as targets; use --loss mse", (make_objective(name)->check(numbers), 0));
+    EXPECT_REFUSED(InvalidInput, "all the same (cat)", (make_objective(name)->check(dataset(at::tensor({0, 0}, at::kLong), {"cat"})), 0));
   }
   for (const char* name : {"mse", "huber:1"}) {
     make_objective(name)->check(numbers);

@@ -5,6 +5,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace pathkernel {
 namespace {
 
@@ -28,6 +30,12 @@ TEST(TrainingStep, MovesAgainstTheGradientOfTheMeanLoss) {
   const StepResult result = Trainer({.optimizer = {.lr = 0.25}}, *model).step(batch, 0.25, 9);
   EXPECT_NEAR(result.loss, loss.item<double>(), 1e-15);
   for (size_t i = 0; i < w.size(); ++i) EXPECT_TRUE(at::allclose(w[i], before[i] - 0.25 * gradients[i], 1e-14, 1e-15));
+}
+
+TEST(TrainingStep, HasNoMoreMicroBatchesThanExamples) {
+  const Batch batch = some_batch(at::kDouble);
+  EXPECT_EQ(micro_batches(batch, 4).size(), 3);  // of 2 each
+  for (const int64_t count : {int64_t(6), int64_t(7), std::numeric_limits<int64_t>::max()}) EXPECT_EQ(micro_batches(batch, count).size(), 6);
 }
 
 TEST(TrainingStep, IsTheSameToTheBitAfterRebinding) {
