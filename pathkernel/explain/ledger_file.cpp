@@ -262,12 +262,6 @@ void save(const Ledger& ledger, const std::string& folder) {
 Ledger load_ledger(const std::string& folder) {
   const ManifestFile manifest = read_manifest(folder);
   Ledger ledger;
-  const std::string path = (fs::path(folder) / tensors_name).string();
-  if (!fs::exists(path)) throw CorruptData(fmt::format("load_ledger: '{}' is incomplete: {} is missing", folder, tensors_name));
-  const SafetensorsFile file = read_safetensors(path);
-  if (const auto stated = file.metadata.find(manifest_hash); stated != file.metadata.end() && stated->second != manifest.hash)
-    throw CorruptData(fmt::format("load_ledger: {} in '{}' was changed or damaged since it was written, or belongs to another {}; make the "
-                                  "ledger again", json_name, folder, tensors_name));
   const auto damaged = [&](const std::exception& error) {
     return CorruptData(fmt::format("load_ledger: {} in '{}' is damaged: {}; make the ledger again", json_name, folder, error.what()));
   };
@@ -278,6 +272,12 @@ Ledger load_ledger(const std::string& folder) {
   } catch (const CorruptData& error) {
     throw damaged(error);
   }
+  const std::string path = (fs::path(folder) / tensors_name).string();
+  if (!fs::exists(path)) throw CorruptData(fmt::format("load_ledger: '{}' is incomplete: {} is missing", folder, tensors_name));
+  const SafetensorsFile file = read_safetensors(path);
+  if (const auto stated = file.metadata.find(manifest_hash); stated != file.metadata.end() && stated->second != manifest.hash)
+    throw CorruptData(fmt::format("load_ledger: {} in '{}' was changed or damaged since it was written, or belongs to another {}; make the "
+                                  "ledger again", json_name, folder, tensors_name));
   for (const Field& field : fields)
     if (file.has(field.name)) field.of(ledger) = file.at(field.name);
   if (const std::string misfit = first_misfit(ledger); !misfit.empty()) throw CorruptData(fmt::format("load_ledger: '{}': {}", path, misfit));
