@@ -15,14 +15,19 @@ Coefficient push_of(const LinearForm& f) {
   return f.M.defined() ? push.times(Coefficient{0, f.M}) : push;
 }
 
+/// push∘G of one parameter, written out, [n, W].
+Tensor weighted(const FactorList& G, const Coefficient& d, int64_t n, int64_t numbers) {
+  Tensor out = at::zeros({n, numbers}, G.front().left.options());
+  accumulate(out, 1, G, 1, d);
+  return out;
+}
+
 /// The same of a coupled pass, from tangents push∘G.
 Tensor coupled_shares(const StepTrace& trace, const Pass& pass, const FactorSet& G, CoupledPasses& coupled) {
   Tensors lambda(trace.weights.size());
   for (size_t l = 0; l < lambda.size(); ++l) {
     if (G.parameters[l].empty()) continue;
-    const Coefficient d = push_of(trace.form[l]);
-    const Tensor written = materialise(G.parameters[l], G.examples, trace.weights[l].numel(), {});
-    lambda[l] = d.is_diagonal() ? written * d.diagonal.unsqueeze(0) : written * d.number;
+    lambda[l] = weighted(G.parameters[l], push_of(trace.form[l]), G.examples, trace.weights[l].numel());
   }
   return coupled.shares(trace.weights, pass.coupled, lambda).by_example;
 }
@@ -41,7 +46,7 @@ Tensor shares(const StepTrace& trace, const FactorSet& G, CoupledPasses& coupled
       const FactorList &g = pass.gradients.parameters[l], &h = G.parameters[l];
       if (g.empty() || h.empty()) continue;
       const Coefficient d = push_of(trace.form[l]);
-      const Tensor part = d.is_diagonal() ? contract(g, materialise(h, G.examples, trace.weights[l].numel(), {}) * d.diagonal.unsqueeze(0), count)
+      const Tensor part = d.is_diagonal() ? contract(g, weighted(h, d, G.examples, trace.weights[l].numel()), count)
                                           : inner(g, h, count, G.examples) * d.number;
       sum = sum.defined() ? sum + part : part;
     }

@@ -4,7 +4,7 @@
 #include <ATen/ops/convolution_backward.h>
 #include <ATen/ops/matmul.h>
 #include <pathkernel/core/error.h>
-#include <pathkernel/tangent/kernels/patches.h>
+#include <pathkernel/tangent/kernels/convolution.h>
 #include <pathkernel/tangent/rule.h>
 
 namespace pathkernel {
