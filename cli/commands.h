@@ -28,6 +28,7 @@ void add_info(CLI::App& app);
 void add_explain(CLI::App& app);
 void add_show(CLI::App& app);
 void add_report(CLI::App& app);
+void add_audit(CLI::App& app);
 void add_theorem(CLI::App& app);
 
 }  // namespace pathkernel::cli

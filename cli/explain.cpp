@@ -8,9 +8,11 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/core/files.h>
 #include <pathkernel/core/hash.h>
+#include <pathkernel/explain/ledger_file.h>
 #include <pathkernel/explain/unfinished_ledger.h>
 #include <pathkernel/sweep/query_sets.h>
 #include <pathkernel/sweep/sweep.h>
+#include <pathkernel/sweep/tracin.h>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -26,8 +28,8 @@ namespace pathkernel::cli {
 namespace {
 
 struct Options {
-  std::string folder, data, queries = "test:0-15", measure = "log-odds", rule = "secant", network, convention = "propagate", precision, memory = "4GiB", aggregate, out;
-  int64_t panels = 1, from = 0, until = -1, stride = 1, sampled_steps = 32, threads = 0;
+  std::string folder, data, queries = "test:0-15", measure = "log-odds", rule = "secant", network, convention = "propagate", precision, memory = "4GiB", aggregate, method = "path", out;
+  int64_t panels = 1, from = 0, until = -1, stride = 1, sampled_steps = 32, threads = 0, checkpoints = 5;
   double tolerance = 0, save_every = 10;
   int64_t keep = 0;
   bool path_kernel = false, strict = false, plan = false, json = false;
@@ -173,12 +175,25 @@ void plan(const Options& o, OpenedRun& run, const Queries& queries) {
   print_plan(plan, o.json);
 }
 
+void score_by_tracin(const Options& o, OpenedRun& run, const Queries& queries) {
+  const auto begin = std::chrono::steady_clock::now();
+  Ledger ledger = tracin(run.recording, *run.model, run.data.train, queries, {o.measure, o.checkpoints, parse_bytes(o.memory)}, progress_bar()).ledger;
+  ledger.settings.queries = o.aggregate.empty() ? o.queries : fmt::format("{}, {}", o.queries, o.aggregate);
+  ledger.settings.recording = std::filesystem::absolute(o.folder).lexically_normal().string();
+  save(ledger, o.out);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  if (o.json) fmt::print("{}\n", nlohmann::json{{"ledger", o.out}, {"queries", ledger.query_count()}, {"examples", ledger.example_count()}, {"seconds", seconds}, {"method", ledger.settings.method}}.dump(2));
+  else fmt::print("{} quer{} scored against {} training examples in {}\n{}\nwritten to {}\n  pathkernel show {} --query 0\n", ledger.query_count(), ledger.query_count() == 1 ? "y" : "ies",
+                  ledger.example_count(), print_duration(seconds), ledger.settings.conventions(), o.out, o.out);
+}
+
 void explain(const Options& o) {
   if (!o.out.empty()) check_output(o.out);
   OpenedRun run = open_run(o.folder, o.data, o.threads);
   const Queries queries = queries_of(o, run);
   if (run.recording.status() != RunStatus::complete)
     fmt::print(stderr, "pathkernel: the run is not finished: {} of {} steps are explained\n", run.recording.steps(), run.recording.manifest().steps);
+  if (o.method == "tracin") return score_by_tracin(o, run, queries);
   if (o.plan) return plan(o, run, queries);
   const auto begin = std::chrono::steady_clock::now();
   SweepOptions options = sweep_options(o, run.recording);
@@ -213,6 +228,8 @@ void add_explain(CLI::App& app) {
   command->add_option("--aggregate", o->aggregate, "Ask about sets of the inputs, each as one query: mean (all) | by-class | wrong (what the network takes for "
                                                    "another class) | FILE with one set a line, `name: 3,5,9-12`");
   command->add_option("--measure", o->measure, "log-odds | margin | log-prob | logit:K | logits | loss | output:K")->capture_default_str();
+  command->add_option("--method", o->method, "path: the account of the whole path | tracin: scores from checkpoints alone, which do not add up to the prediction")->capture_default_str()->check(CLI::IsMember({"path", "tracin"}));
+  command->add_option("--checkpoints", o->checkpoints, "With --method tracin: how many")->capture_default_str()->check(positive);
   command->add_option("--rule", o->rule, "How a step's gradient is taken: secant | gauss:Q | midpoint | left; the last three also as gauss:2,closed")->capture_default_str();
   command->add_option("--panels", o->panels, "Cut every step into so many equal parts")->capture_default_str()->check(positive);
   command->add_option("--from", o->from, "Explain the path from this step on (0: the untrained network)")->capture_default_str()->check(not_negative);
@@ -235,7 +252,15 @@ void add_explain(CLI::App& app) {
   command->add_flag("--json", o->json, "Print the result as JSON");
   command->footer("Example:\n  pathkernel explain runs/lenet --queries test:0-15 --measure log-odds --out runs/lenet/explain/first16\n"
                   "The same command again goes on where it was stopped.");
-  command->callback([o] {
+  std::vector<CLI::Option*> of_the_path;  // what a score from checkpoints has no use for
+  for (const char* name : {"--rule", "--panels", "--from", "--until", "--stride", "--network", "--convention", "--precision", "--keep", "--sampled-steps", "--tolerance",
+                           "--path-kernel", "--strict", "--save-every", "--plan"})
+    of_the_path.push_back(command->get_option(name));
+  CLI::Option* checkpoints = command->get_option("--checkpoints");
+  command->callback([o, of_the_path, checkpoints] {
+    for (CLI::Option* option : of_the_path)
+      if (o->method == "tracin" && option->count() > 0) throw CLI::ValidationError(option->get_name(), "belongs to --method path");
+    if (o->method == "path" && checkpoints->count() > 0) throw CLI::ValidationError("--checkpoints", "belongs to --method tracin");
     if (o->out.empty() && !o->plan) throw CLI::RequiredError("--out");
     explain(*o);
   });

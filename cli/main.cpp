@@ -77,6 +77,7 @@ int main(int argc, char** argv) {
   cli::add_explain(app);
   cli::add_show(app);
   cli::add_report(app);
+  cli::add_audit(app);
   cli::add_theorem(app);
   return run(app, argc, argv);
 }

@@ -37,7 +37,7 @@ std::vector<Term> terms(const Ledger& l, const std::vector<Ledger::Term>& beside
   std::vector<Term> all = {{"initial", l.settings.first_step == 0 ? "the untrained network" : "the network at the window's first step", l.initial},
                            {"examples", "sum over all training examples", l.total()}};
   for (const Ledger::Term& term : beside_examples) all.push_back({term.name, term.meaning, l.*term.of});
-  all.push_back({"residual", "what the bookkeeping misses", l.residual});
+  all.push_back({"residual", l.settings.is_account() ? "what the bookkeeping misses" : "what the scores leave of the change", l.residual});
   return all;
 }
 
@@ -51,7 +51,8 @@ std::string class_name(const Ledger& l, int64_t k) {
 std::string heading(const Ledger& l, const std::string& folder) {
   const LedgerSettings& s = l.settings;
   const std::string kept = l.keeps_largest() ? fmt::format("keeps the largest {} of {} contributions of each query, the others as a sum\n", l.kept.size(0), l.example_count()) : "";
-  return fmt::format("Ledger {}: {} queries, {} training examples, steps {} to {}\n{} by the {} rule{}, evaluated in {}\n{}recording {}\n", folder,
+  const std::string scores = s.is_account() ? "" : fmt::format("{}: scores, not an account; nothing is claimed to add up\n", s.method);
+  return scores + fmt::format("Ledger {}: {} queries, {} training examples, steps {} to {}\n{} by the {} rule{}, evaluated in {}\n{}recording {}\n", folder,
                      l.query_count(), l.example_count(), s.first_step, s.last_step - 1, s.measure, s.rule,
                      s.panels > 1 ? fmt::format(" ({} panels)", s.panels) : "", s.precision, kept, s.recording);
 }

@@ -32,6 +32,7 @@ struct Options {
   OptimizerOptions optimizer;
   std::string model = "lenet", activation = "relu", loss, init, batches, out, checkpoint_budget;
   int64_t threads = 0;
+  double flip = 0;
   bool json = false;
 };
 
@@ -100,7 +101,11 @@ void train(Options o) {
   if (const auto regulariser = make_regulariser(manifest.regulariser)) manifest.regulariser = regulariser->name();
   const at::ScalarType dtype = parse_dtype(manifest.dtype);
 
-  const TrainTest data = load_for(manifest.data, o.loss);
+  TrainTest data = load_for(manifest.data, o.loss);
+  if (o.flip != 0) {
+    manifest.data.flips = plant_flips(data.train, o.flip, manifest.seed);
+    apply(manifest.data.flips, data.train);
+  }
   const auto objective = objective_for(data.train, o.loss, manifest.reduction);
   manifest.objective = objective->name();
   const auto model = make_model(o.model, o.activation, manifest.seed, dtype);
@@ -145,7 +150,8 @@ void add_train(CLI::App& app) {
   command->add_option("--ema", m.ema, "Keep an exponential moving average of the weights with this decay, e.g. 0.99 (0: none)")->capture_default_str();
   command->add_option("--batches", o->batches, "An .npy file, int64 [steps, batch]: which examples each step draws (-1: none)")->excludes(epochs);
   command->add_option("--init", o->init, "A .safetensors file with the initial weights");
-  command->add_option("--seed", m.seed, "Of the initial weights and of the order of the examples")->capture_default_str()->check(not_negative);
+  command->add_option("--flip", o->flip, "Plant label errors in this share of the training examples, e.g. 0.01; the recording remembers which (`pathkernel audit` looks for them)")->check(not_negative);
+  command->add_option("--seed", m.seed, "Of the initial weights, of the order of the examples and of --flip")->capture_default_str()->check(not_negative);
   command->add_option("--dtype", m.dtype, "float or double")->capture_default_str()->check(CLI::IsMember({"float", "double"}));
   command->add_option("--threads", o->threads, "Threads to compute with (default: all cores)")->check(thread_count);
   command->add_option("--checkpoint-budget,--memory", o->checkpoint_budget,

@@ -60,6 +60,7 @@ std::string for_people(const std::string& folder, const Manifest& manifest, cons
   const double all = run.seconds + run.recording_seconds;
   std::string text = fmt::format("trained {} on {} ({} examples): {} steps of {}, last batch's loss {:.4g}\n", model, train.name,
                                  train.size(), run.steps, manifest.optimizer.name, run.last_loss);
+  if (const LabelFlips& flips = manifest.data.flips; !flips.empty()) text += fmt::format("{} labels were flipped before (--flip {:g}); pathkernel audit {} looks for them\n", flips.examples.size(), flips.share, folder);
   if (run.first_step > 0) text += fmt::format("resumed at step {}\n", run.first_step);
   if (result.examples > 0 && train.is_classification())
     text += fmt::format("test accuracy {:.2f} % ({} of {})\n", 100.0 * static_cast<double>(result.correct) / static_cast<double>(result.examples),

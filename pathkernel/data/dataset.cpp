@@ -146,6 +146,7 @@ TrainTest load(const DataSource& source) {
   }
   check_finite(train);
   check_finite(parts.test);
+  apply(source.flips, train);
   return parts;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pathkernel/core/tensors.h>
+#include <pathkernel/data/label_flips.h>
 
 #include <cstdint>
 #include <string>
@@ -26,6 +27,7 @@ struct DataSource {
   std::string label_column = {};   ///< CSV only: the column to predict
   std::string targets = "auto";    ///< CSV only: read the column to predict as classes | numbers | auto (data/table.h)
   int64_t limit = 0;               ///< keep only the first so many training examples (0: all)
+  LabelFlips flips = {};           ///< label errors planted in the training part; load() puts them in
 };
 
 struct TrainTest {

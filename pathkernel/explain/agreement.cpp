@@ -46,6 +46,14 @@ using Found = std::string;
 
 /// The draws against every view of them.
 Found first_disagreement_of_draws(const Ledger& l) {
+  if (!l.settings.is_account()) {  // scores have no draws
+    Found found;
+    for (const auto& [name, by] : {std::pair{"by_step", &l.by_step}, {"by_layer", &l.by_layer}, {"by_class", &l.by_class}}) {
+      const Tensor scale = by->abs().sum(0, true) + l.contributions.abs().sum(0, true);
+      if (found.empty()) found = compare(fmt::format("{} against the sum of contributions", name), by->sum(0, true), l.contributions.sum(0, true), scale, float64_sums * 100);
+    }
+    return found;
+  }
   const int64_t first = l.settings.first_step, last = l.settings.last_step;
   Found found;
   const auto differ = [&found](Found what) { found = std::move(what); return !found.empty(); };

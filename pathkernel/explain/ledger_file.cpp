@@ -28,8 +28,8 @@ constexpr const char* tensors_name = "ledger.safetensors";
 constexpr const char* format_name = "pathkernel ledger";
 constexpr const char* manifest_hash = "manifest_hash";
 
-/// Where a tensor belongs: into every ledger; where it is known; into one that is whole; into one that keeps the largest contributions.
-enum class In { every, known, whole, largest };
+/// Where a tensor belongs: into every ledger; where it is known; into one that is whole; into a whole account, which has draws; into one that keeps the largest contributions.
+enum class In { every, known, whole, draws, largest };
 
 /// One tensor of the format. `sizes` has a letter a dimension: N examples, Q queries, D draws, T steps, U = T+1, L layers,
 /// C classes, K contributions kept of each query, F and M as many as there are.
@@ -58,14 +58,14 @@ const Field fields[] = {
     {"jumps", OF(jumps), at::kDouble, "Q"},
     {"rounding", OF(rounding), at::kDouble, "Q"},
     {"residual", OF(residual), at::kDouble, "Q"},
-    {"draws", OF(draws), at::kFloat, "DQ", In::whole},
-    {"draw_step", OF(draw_step), at::kLong, "D", In::whole},
-    {"draw_example", OF(draw_example), at::kLong, "D", In::whole},
+    {"draws", OF(draws), at::kFloat, "DQ", In::draws},
+    {"draw_step", OF(draw_step), at::kLong, "D", In::draws},
+    {"draw_example", OF(draw_example), at::kLong, "D", In::draws},
     {"by_step", OF(by_step), at::kDouble, "TQ"},
     {"by_layer", OF(by_layer), at::kDouble, "LQ"},
     {"by_class", OF(by_class), at::kDouble, "CQ"},
-    {"by_layer_step", OF(by_layer_step), at::kFloat, "TLQ", In::whole},
-    {"by_class_step", OF(by_class_step), at::kFloat, "TCQ", In::whole},
+    {"by_layer_step", OF(by_layer_step), at::kFloat, "TLQ", In::draws},
+    {"by_class_step", OF(by_class_step), at::kFloat, "TCQ", In::draws},
     {"outputs", OF(outputs), at::kDouble, "UQ"},
     {"path_kernel", OF(path_kernel), at::kDouble, "NQ", In::known},
     {"query_inputs", OF(query_inputs), at::kDouble, "QF", In::known},
@@ -87,7 +87,8 @@ std::string first_misfit(Ledger& ledger) {
                                {'L', static_cast<int64_t>(ledger.layers.size())}, {'C', static_cast<int64_t>(ledger.classes.size())}};
   for (const Field& field : fields) {
     const Tensor& t = field.of(ledger);
-    const bool required = field.in == In::every || field.in == (ledger.keeps_largest() ? In::largest : In::whole);
+    const bool whole = !ledger.keeps_largest(), draws = whole && ledger.settings.is_account();
+    const bool required = field.in == In::every || (field.in == In::largest && !whole) || (field.in == In::whole && whole) || (field.in == In::draws && draws);
     if (t.defined() && !required && field.in != In::known)
       return fmt::format("tensor '{}' does not go with '{}': a ledger holds all contributions, or the largest of each query", field.name, ledger.keeps_largest() ? "kept" : "contributions");
     if (!t.defined()) {
@@ -134,7 +135,7 @@ json to_json(Ledger& ledger) {
           {"identity", "final = initial + sum over examples of contributions (where only the largest are kept: of kept, + dropped) + decay + regulariser + in_flight + buffers + jumps + rounding + residual"},
           {"tensors", {{"file", tensors_name}, {"hashes", hashes(ledger)}}},
           {"settings",
-           {{"recording", s.recording}, {"rule", s.rule}, {"panels", s.panels}, {"convention", s.convention}, {"stride", s.stride},
+           {{"recording", s.recording}, {"method", s.method}, {"rule", s.rule}, {"panels", s.panels}, {"convention", s.convention}, {"stride", s.stride},
             {"network", s.network}, {"regulariser", s.regulariser}, {"coupled", s.coupled},
             {"precision", s.precision}, {"measure", s.measure}, {"queries", s.queries}, {"first_step", s.first_step},
             {"last_step", s.last_step}}},
@@ -152,6 +153,7 @@ void from_json(const json& j, Ledger& ledger) {
   require_integers(s, {"panels", "stride", "first_step", "last_step"}, "its settings");
   LedgerSettings& out = ledger.settings;
   s.at("recording").get_to(out.recording);
+  out.method = s.value("method", "");
   s.at("rule").get_to(out.rule);
   s.at("panels").get_to(out.panels);
   s.at("convention").get_to(out.convention);

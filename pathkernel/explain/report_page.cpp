@@ -3,6 +3,7 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/explain/answers.h>
 #include <pathkernel/explain/html.h>
+#include <pathkernel/explain/looks.h>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -17,46 +18,8 @@ namespace {
 using json = nlohmann::json;
 
 constexpr int64_t curve_points = 500;  ///< of the measurement while training: more than a screen shows
-constexpr int64_t listed_numbers = 24; ///< of an input that is no image
 
 double at(const Tensor& row, int64_t query) { return row[query].item<double>(); }
-
-/// Images are [N, 1 or 3, height, width] or [N, height, width].
-bool holds_images(const Dataset& d) {
-  return d.inputs.dim() == 3 || (d.inputs.dim() == 4 && (d.inputs.size(1) == 1 || d.inputs.size(1) == 3));
-}
-
-/// How the page shows inputs of this data set: as bytes of an image, or as numbers.
-class Looks {
- public:
-  explicit Looks(const Dataset& like) : images_(holds_images(like)) {
-    if (!images_) return;
-    low_ = std::min(0.0, like.inputs.min().item<double>());
-    high_ = std::max(1.0, like.inputs.max().item<double>());
-  }
-
-  json shape(const Dataset& d) const {
-    if (!images_) return nullptr;
-    return {{"channels", d.inputs.dim() == 4 ? d.inputs.size(1) : 1}, {"height", d.inputs.size(-2)}, {"width", d.inputs.size(-1)}};
-  }
-
-  void add(json& to, const Tensor& input) const {
-    if (images_) {
-      const Tensor bytes = ((input.to(at::kDouble) - low_) * (255 / (high_ - low_))).round().clamp(0, 255).to(at::kByte).contiguous();
-      to["image"] = base64({reinterpret_cast<const char*>(bytes.const_data_ptr<uint8_t>()), static_cast<size_t>(bytes.numel())});
-      return;
-    }
-    const Tensor flat = input.to(at::kDouble).reshape(-1).contiguous();
-    json values = json::array();
-    for (int64_t i = 0; i < std::min(flat.numel(), listed_numbers); ++i) values.push_back(flat.const_data_ptr<double>()[i]);
-    if (flat.numel() > listed_numbers) values.push_back(fmt::format("… {} numbers in all", flat.numel()));
-    to["values"] = values;
-  }
-
- private:
-  bool images_;
-  double low_ = 0, high_ = 1;
-};
 
 std::string class_name(const Ledger& l, int64_t k) {
   if (k < 0) return {};

@@ -13,12 +13,13 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OptimizerSettings, name, lr, momentum, dampen
                                    centered, lr_decay, initial_accumulator, weight_decay, decoupled, clip_norm, clip_value, schedule, warmup,
                                    lr_step, lr_gamma)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DataSource, location, label_column, targets, limit)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LabelFlips, share, seed, examples, originals, labels)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Environment, pathkernel, torch, cpu_capability, cpu_model, blas, system, threads)
 
 namespace format {
 
 nlohmann::json to_json(const Manifest& m) {
-  return {{"model", m.model},       {"objective", m.objective},
+  nlohmann::json all = {{"model", m.model},       {"objective", m.objective},
           {"reduction", m.reduction}, {"regulariser", m.regulariser},
           {"accumulate", m.accumulate}, {"ema", m.ema},
           {"dtype", m.dtype},       {"optimizer", m.optimizer},
@@ -27,6 +28,8 @@ nlohmann::json to_json(const Manifest& m) {
           {"steps", m.steps},       {"epochs", m.epochs},
           {"seed", m.seed},         {"checkpoint_every", m.checkpoint_every},
           {"environment", m.environment}};
+  if (!m.data.flips.empty()) all["flips"] = m.data.flips;
+  return all;
 }
 
 Manifest manifest_from(const nlohmann::json& json) {
@@ -61,6 +64,7 @@ Manifest manifest_from(const nlohmann::json& json) {
   read("seed", m.seed);
   read("checkpoint_every", m.checkpoint_every);
   read("environment", m.environment);
+  if (json.contains("flips")) read("flips", m.data.flips);
   m.data_fingerprint = parse_hex(fingerprint);
   return m;
 }

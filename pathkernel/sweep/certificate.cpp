@@ -77,6 +77,7 @@ Tensor Ledger::residual_of_rounding() const {
 }
 
 std::string LedgerSettings::conventions() const {
+  if (!is_account()) return method + ": scores, not an account; nothing is claimed to add up, and the residual is what they leave of the change";
   return fmt::format("{}, frozen preconditioner, credit at draw time{}", convention == "ledger" ? "decay as a term of its own" : "propagated decay",
                      coupled ? ", examples coupled in their batch (each loss with its batch as context)" : "");
 }

@@ -29,6 +29,7 @@ struct Certificate {
 /// Settings a ledger was made with; written into ledger.json as they are.
 struct LedgerSettings {
   std::string recording;             ///< folder
+  std::string method;                ///< empty: the path's account; "tracin over …": scores that are no account (tracin.h)
   std::string rule = "secant";       ///< secant | gauss:Q | left
   int64_t panels = 1;
   int64_t stride = 1;                ///< steps that share one segment gradient (theory 2.7)
@@ -41,6 +42,7 @@ struct LedgerSettings {
   std::string queries;               ///< as asked for, "test:0-15"
   int64_t first_step = 0, last_step = 0;  ///< the window of the path: steps first_step … last_step−1
 
+  bool is_account() const { return method.empty(); }
   /// "propagated decay, frozen preconditioner, credit at draw time", and what coupled batches add
   std::string conventions() const;
 };

@@ -154,7 +154,7 @@ Ledger sweep(const Recording& recording, Model& model, const Dataset& data, cons
   const OwnWeights own(model);
   check_asked(recording, model, data, queries, options);
   Ledger ledger = Sweeping(recording, model, data, queries, options).run(progress);
-  if (options.stride > 1) ledger.certificate.stride_deviation = stride_deviation(ledger, recording, model, data, queries, options);
+  if (options.stride > 1 && options.compare_strides) ledger.certificate.stride_deviation = stride_deviation(ledger, recording, model, data, queries, options);
   return ledger;
 }
 

@@ -23,6 +23,7 @@ struct SweepOptions {
   std::string measure = "log-odds";
   int64_t from = 0, until = -1;           ///< the window of the path: steps from … until−1 (−1: to the end)
   int64_t stride = 1;                     ///< steps that share one segment gradient (theory 2.7): complete, cheaper, other shares
+  bool compare_strides = true;            ///< with a stride, measure how far it moves the shares: a few queries are swept again
   enum class Asked { recorded, weights, average };
   Asked network = Asked::recorded;        ///< which network is asked: recorded means the averaged one where an average was kept
   int64_t memory = int64_t(4) << 30;      ///< bytes for adjoints, tapes and traces, whose queries are streamed in chunks that fit;

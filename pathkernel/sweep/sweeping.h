@@ -33,8 +33,6 @@ class Sweeping {
   LedgerSizes ledger_sizes() const;
   void look(SweepPlan& plan);
   void describe_settings(Ledger& ledger) const;
-  void describe_queries(const Tensors& outputs, const Measurement& measurement, int64_t first, Ledger& ledger) const;
-  void describe_sets(int64_t first, int64_t count, Ledger& ledger) const;
 
   const Recording& recording_;
   Model& model_;

@@ -9,11 +9,17 @@
 #include <fmt/format.h>
 #include <pathkernel/core/error.h>
 #include <pathkernel/sweep/evaluation.h>
+#include <pathkernel/sweep/query_infos.h>
 
 #include <algorithm>
 #include <unordered_map>
 
 namespace pathkernel {
+namespace {
+
+void tell(const std::vector<QueryInfo>& infos, Ledger& ledger) { ledger.queries.insert(ledger.queries.end(), infos.begin(), infos.end()); }
+
+}  // namespace
 
 Tensors Sweeping::outputs_of(const Tensors& inputs) {
   const at::AutoGradMode off(false);
@@ -36,11 +42,12 @@ std::unique_ptr<Measurement> Sweeping::new_measurement() const {
 /// Inputs, or sets, first … first+count−1, as the path will be asked about them; the ledger is told what they are.
 QueryChunk Sweeping::asked(int64_t first, int64_t count, const SweepPlan& plan, Ledger& ledger) {
   if (!queries_.sets.empty()) {
-    describe_sets(first, count, ledger);
+    tell(infos_of_sets(queries_, first, count, *measurement_), ledger);
     return {model_, pieces_of_sets(first, count, plan.inputs_per_piece), plan.held_pieces};
   }
   QueryPiece piece{rows(inputs_, first, count), new_measurement(), {}};
-  describe_queries(ask(*piece.measurement, piece.inputs, targets(first, count)), *piece.measurement, first, ledger);
+  const Tensors outputs = ask(*piece.measurement, piece.inputs, targets(first, count));
+  tell(infos_of_inputs(queries_, first, outputs, *piece.measurement, data_.is_classification()), ledger);
   std::vector<QueryPiece> pieces;
   pieces.push_back(std::move(piece));
   return {model_, std::move(pieces), 1};
@@ -77,33 +84,6 @@ std::vector<QueryPiece> Sweeping::pieces_of_sets(int64_t first, int64_t count, i
     weights.mutable_data_ptr<double>()[share.set * weights.size(1) + int64_t(share.position % of_piece)] += share.weight;
   }
   return pieces;
-}
-
-void Sweeping::describe_queries(const Tensors& outputs, const Measurement& measurement, int64_t first, Ledger& ledger) const {
-  const Tensor& scores = outputs[0];
-  const int64_t count = scores.size(0);
-  const Tensor predicted = data_.is_classification() && scores.numel() > count ? scores.flatten(1).argmax(1).cpu() : Tensor();
-  for (int64_t i = 0; i < count; ++i) {
-    for (int64_t k = 0; k < K_; ++k) {
-      QueryInfo info = queries_.info.empty() ? QueryInfo{} : queries_.info[size_t(first + i)];
-      info.measurement = measurement.describe(i, k);
-      if (predicted.defined()) info.predicted = predicted[i].item<int64_t>();
-      ledger.queries.push_back(std::move(info));
-    }
-  }
-}
-
-void Sweeping::describe_sets(int64_t first, int64_t count, Ledger& ledger) const {
-  for (int64_t s = first; s < first + count; ++s) {
-    const QuerySet& set = queries_.sets[size_t(s)];
-    for (int64_t k = 0; k < K_; ++k) {
-      QueryInfo info;
-      info.input = set.name;
-      info.measurement = fmt::format("{} of {}", set.is_mean() ? "mean" : "weighted sum", measurement_->describe_any(k));
-      info.set_size = set.size();
-      ledger.queries.push_back(std::move(info));
-    }
-  }
 }
 
 /// Inputs that the network at the window's end takes for another class than theirs.

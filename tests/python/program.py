@@ -33,6 +33,12 @@ def run_json(*arguments, **options):
     return json.loads(run(*arguments, "--json", **options).stdout)
 
 
+def has_digits():
+    own = os.environ.get("PATHKERNEL_DATA")
+    folders = [ROOT / ".cache/data/digits"] + ([pathlib.Path(own) / "digits"] if own else [])
+    return any((f / "train_x.npy").exists() for f in folders)
+
+
 def write_data(folder, examples=40, inputs=(6,), classes=3, dtype=np.float32, seed=0):
     """train_x.npy and so on in `folder`; classes=0 makes a regression."""
     random = np.random.default_rng(seed)

@@ -39,7 +39,7 @@ def refuses(recording, *arguments, parts, code=3):
 
 
 def test_pipeline_on_digits(tmp_path):
-    if not has_digits():
+    if not program.has_digits():
         pytest.skip("the data set digits is not there (make setup brings it)")
     run, ledger, page = tmp_path / "run", tmp_path / "ledger", tmp_path / "report.html"
     program.run("train", "--data", "digits", "--limit", 200, "--model", "mlp:64-16-10", "--batch", 32, "--epochs", 2, "--momentum", 0.9, "--out", run)
@@ -70,12 +70,6 @@ def test_pipeline_on_digits(tmp_path):
     assert single["residual_to_contributions"] <= 1e-6
     other = load_file(tmp_path / "single/ledger.safetensors")["contributions"]
     assert np.abs(other - numbers["contributions"]).max() <= 1e-4 * np.abs(other).max()
-
-
-def has_digits():
-    own = os.environ.get("PATHKERNEL_DATA")
-    folders = [program.ROOT / ".cache/data/digits"] + ([program.pathlib.Path(own) / "digits"] if own else [])
-    return any((f / "train_x.npy").exists() for f in folders)
 
 
 @pytest.mark.parametrize(

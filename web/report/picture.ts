@@ -21,7 +21,7 @@ function canvas(base64: string, shape: NonNullable<Report["image"]>, label: stri
   return element;
 }
 
-export function picture(report: Report, looks: Looks, label: string): HTMLElement | null {
+export function picture(report: Pick<Report, "image" | "columns">, looks: Looks, label: string): HTMLElement | null {
   if (looks.image && report.image) return canvas(looks.image, report.image, label);
   if (!looks.values?.length) return null;
   const name = (i: number) => report.columns[i] ?? `x${i + 1}`;
