@@ -2,6 +2,7 @@
 
 #include <pathkernel/core/error.h>
 #include <pathkernel/explain/answers.h>
+#include <pathkernel/explain/example_words.h>
 #include <pathkernel/explain/html.h>
 
 #include <fmt/format.h>
@@ -17,7 +18,8 @@ namespace {
 using json = nlohmann::json;
 
 constexpr int64_t curve_points = 500;  ///< of the measurement while training: more than a screen shows
-constexpr int64_t listed_numbers = 24; ///< of an input that is no image
+constexpr int64_t listed_numbers = 24, listed_columns = 64;  ///< of an input that is no image: numbers without names, and with
+constexpr size_t listed_letters = 3000;  ///< of a text
 
 double at(const Tensor& row, int64_t query) { return row[query].item<double>(); }
 
@@ -26,7 +28,7 @@ bool holds_images(const Dataset& d) {
   return d.inputs.dim() == 3 || (d.inputs.dim() == 4 && (d.inputs.size(1) == 1 || d.inputs.size(1) == 3));
 }
 
-/// How the page shows inputs of this data set: as bytes of an image, or as numbers.
+/// How the page shows inputs of this data set: as bytes of an image, as text, or as numbers.
 class Looks {
  public:
   explicit Looks(const Dataset& like) : images_(holds_images(like)) {
@@ -40,7 +42,12 @@ class Looks {
     return {{"channels", d.inputs.dim() == 4 ? d.inputs.size(1) : 1}, {"height", d.inputs.size(-2)}, {"width", d.inputs.size(-1)}};
   }
 
-  void add(json& to, const Tensor& input) const {
+  void add(json& to, const Dataset& d, int64_t row) const {
+    if (!d.texts.empty()) {
+      to["text"] = shortened(d.texts[static_cast<size_t>(row)], listed_letters);
+      return;
+    }
+    const Tensor input = (d.raw.defined() ? d.raw : d.inputs)[row];
     if (images_) {
       const Tensor bytes = ((input.to(at::kDouble) - low_) * (255 / (high_ - low_))).round().clamp(0, 255).to(at::kByte).contiguous();
       to["image"] = base64({reinterpret_cast<const char*>(bytes.const_data_ptr<uint8_t>()), static_cast<size_t>(bytes.numel())});
@@ -48,8 +55,9 @@ class Looks {
     }
     const Tensor flat = input.to(at::kDouble).reshape(-1).contiguous();
     json values = json::array();
-    for (int64_t i = 0; i < std::min(flat.numel(), listed_numbers); ++i) values.push_back(flat.const_data_ptr<double>()[i]);
-    if (flat.numel() > listed_numbers) values.push_back(fmt::format("… {} numbers in all", flat.numel()));
+    const int64_t listed = d.input_names.empty() ? listed_numbers : listed_columns;
+    for (int64_t i = 0; i < std::min(flat.numel(), listed); ++i) values.push_back(flat.const_data_ptr<double>()[i]);
+    if (flat.numel() > listed) values.push_back(fmt::format("… {} numbers in all", flat.numel()));
     to["values"] = values;
   }
 
@@ -96,13 +104,6 @@ json terms(const Ledger& l, int64_t query) {
   json all = json::array();
   for (const Ledger::Term& term : present_terms(l)) all.push_back({term.label, at(l.*term.of, query)});
   return all;
-}
-
-/// The input of a query, where the data set has it.
-Tensor input_of(const QueryInfo& info, const Source& source) {
-  if (!source.data || info.row < 0) return {};
-  const Dataset* part = info.part == "test" ? &source.data->test : info.part == "train" ? &source.data->train : nullptr;
-  return part && info.row < part->size() ? part->inputs[info.row] : Tensor();
 }
 
 json query_json(const Ledger& l, int64_t q, const Top& best) {
@@ -167,13 +168,13 @@ std::string report_page(const Ledger& l, const Source& source, const ReportOptio
   for (const int64_t q : chosen) {
     const Top best = top(l, q, options.top);  // checks q
     queries.push_back(query_json(l, q, best));
-    if (const Tensor input = input_of(l.queries[q], source); input.defined()) looks->add(queries.back(), input);
+    if (const Dataset* part = part_of(l.queries[q], source)) looks->add(queries.back(), *part, l.queries[q].row);
     for (const auto* side : {&best.towards, &best.away}) {
       for (const Push& p : *side) {
         json& example = examples[std::to_string(p.example)];
         if (!example.is_null()) continue;
         example["target"] = target_of(l, p.example);
-        if (source.data && p.example < source.data->train.size()) looks->add(example, source.data->train.inputs[p.example]);
+        if (source.data && p.example < source.data->train.size()) looks->add(example, source.data->train, p.example);
       }
     }
   }

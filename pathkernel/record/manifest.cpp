@@ -13,6 +13,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OptimizerSettings, name, lr, momentum, dampen
                                    centered, lr_decay, initial_accumulator, weight_decay, decoupled, clip_norm, clip_value, schedule, warmup,
                                    lr_step, lr_gamma)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DataSource, location, label_column, targets, limit)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Relabelling, example, label)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Environment, pathkernel, torch, cpu_capability, cpu_model, blas, system, threads)
 
 namespace format {
@@ -26,6 +27,10 @@ nlohmann::json to_json(const Manifest& m) {
           {"examples", m.examples}, {"batch", m.batch},
           {"steps", m.steps},       {"epochs", m.epochs},
           {"seed", m.seed},         {"checkpoint_every", m.checkpoint_every},
+          {"text", {{"column", m.data.text_column}, {"buckets", m.data.buckets}}},
+          {"standardise", m.data.standardise}, {"relabelled", m.data.relabelled},
+          {"dropped", m.dropped},   {"renormalise", m.renormalise},
+          {"retrained_from", m.retrained_from},
           {"environment", m.environment}};
 }
 
@@ -39,6 +44,10 @@ Manifest manifest_from(const nlohmann::json& json) {
   };
   Manifest m;
   std::string fingerprint;
+  // What version 2 did not know yet: there it is what every run was.
+  const auto read_new = [&](const char* key, auto& field) {
+    if (json.contains(key)) read(key, field);
+  };
   read("model", m.model);
   read("objective", m.objective);
   read("reduction", m.reduction);
@@ -56,6 +65,15 @@ Manifest manifest_from(const nlohmann::json& json) {
   read("seed", m.seed);
   read("checkpoint_every", m.checkpoint_every);
   read("environment", m.environment);
+  nlohmann::json text = {{"column", m.data.text_column}, {"buckets", m.data.buckets}};
+  read_new("text", text);
+  m.data.text_column = text.value("column", "");
+  m.data.buckets = text.value("buckets", m.data.buckets);
+  read_new("standardise", m.data.standardise);
+  read_new("relabelled", m.data.relabelled);
+  read_new("dropped", m.dropped);
+  read_new("renormalise", m.renormalise);
+  read_new("retrained_from", m.retrained_from);
   m.data_fingerprint = parse_hex(fingerprint);
   return m;
 }
