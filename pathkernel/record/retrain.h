@@ -10,9 +10,9 @@ namespace pathkernel {
 
 /// What is to be other about the data when a run is repeated.
 struct DataChanges {
-  std::vector<int64_t> dropped;         ///< ascending: their loss has weight 0 (train/dropped.h)
-  bool renormalise = false;             ///< the others of a step share the weight of those dropped
-  std::vector<Relabelling> relabelled;  ///< examples with another label
+  std::vector<int64_t> dropped = {};         ///< ascending: their loss has weight 0 (train/dropped.h)
+  bool renormalise = false;                  ///< the others of a step share the weight of those dropped
+  std::vector<Relabelling> relabelled = {};  ///< examples with another label
 };
 
 /// Repeats a recorded run with other data, and records it into `folder`: the same initial weights, order of the examples, random numbers,

@@ -111,12 +111,12 @@ def test_real_data(name, tmp_path):
     model, accuracy = DATA[name]
     if not any((pathlib.Path(folder) / name / f"{name}.csv").exists() for folder in (os.environ.get("PATHKERNEL_DATA", ""), program.ROOT / ".cache/data")):
         pytest.skip(f"the data set {name} is not there (make setup, make data)")
-    schedule = ["--optimizer", "adamw", "--lr", 0.01, "--epochs", 20, "--batch", 32]
+    schedule = ["--optimizer", "adamw", "--batch", 32, *(["--lr", 0.01, "--epochs", 20] if accuracy else ["--lr", 0.05, "--epochs", 40])]
     result, shown, page = pipeline(tmp_path, "--data", name, "--model", model, *schedule)
     if accuracy:
         assert result["test_accuracy"] >= accuracy
     else:
-        assert result["test_mse"] < 4500  # the mean for everybody has 5,900
+        assert result["test_mse"] < 3500  # the mean for everybody has 4,000 and more; 2,400 was measured
     query = page["queries"][0]
     assert ("text" in query) == (name == "spam") and ("values" in query) != (name == "spam")
     assert "adds up to" in shown

@@ -11,7 +11,7 @@ namespace {
 
 at::TensorOptions as_double() { return at::TensorOptions(at::kDouble); }
 
-Batch some_batch() { return {{at::randn({6, 5}, as_double())}, at::randint(3, {6}), at::tensor({7, 3, 9, 3, 1, 4})}; }
+Batch some_batch() { return {{at::randn({6, 5}, as_double())}, at::randint(3, {6}), at::tensor({7, 3, 9, 3, 1, 4}, at::kLong)}; }
 
 Tensors gradients_of(Model& model, const Batch& batch, const Tensor& b) {
   const Tensor losses = at::cross_entropy_loss(model.forward(batch.inputs, Mode::train)[0], batch.targets, {}, at::Reduction::None);
@@ -49,8 +49,8 @@ TEST(Dropped, MicroBatchesAreRenormalisedTogether) {
 
 // Passes of four and two weigh a half each: b = 1/8 and 1/4, of which 1/8 + 1/8 + 1/4 stay.
 TEST(Dropped, PassesOfUnequalSizeKeepTheirWeights) {
-  EXPECT_DOUBLE_EQ(Dropped({3, 4}, true).factor({at::tensor({7, 3, 9, 3}), at::tensor({1, 4})}), 2);
-  EXPECT_DOUBLE_EQ(Dropped({3, 4, 9}, true).factor({at::tensor({7, 3, 9, 3}), at::tensor({1, 4})}), 1 / (1 / 8. + 1 / 4.));
+  EXPECT_DOUBLE_EQ(Dropped({3, 4}, true).factor({at::tensor({7, 3, 9, 3}, at::kLong), at::tensor({1, 4}, at::kLong)}), 2);
+  EXPECT_DOUBLE_EQ(Dropped({3, 4, 9}, true).factor({at::tensor({7, 3, 9, 3}, at::kLong), at::tensor({1, 4}, at::kLong)}), 1 / (1 / 8. + 1 / 4.));
 }
 
 TEST(Dropped, AStepOfDroppedExamplesAloneLeavesOnlyDecay) {
@@ -66,8 +66,8 @@ TEST(Dropped, AStepOfDroppedExamplesAloneLeavesOnlyDecay) {
 
 TEST(Dropped, OfABatchWithoutThemNothingChanges) {
   const Dropped dropped({2, 100}, true);
-  EXPECT_FALSE(dropped.kept(at::tensor({1, 3}), as_double()).defined());
-  EXPECT_EQ(dropped.factor({at::tensor({1, 3})}), 1);
+  EXPECT_FALSE(dropped.kept(at::tensor({1, 3}, at::kLong), as_double()).defined());
+  EXPECT_EQ(dropped.factor({at::tensor({1, 3}, at::kLong)}), 1);
 }
 
 TEST(Dropped, WhatMakesNoSenseIsRefused) {
