@@ -29,6 +29,8 @@ struct Options {
 /// Those asked for, else those of the ledger.
 std::string queries_of(const Options& o, const Ledger* ledger) {
   if (!o.queries.empty()) return o.queries;
+  if (ledger && !ledger->queries.empty() && ledger->queries.front().is_set())
+    throw InvalidInput(fmt::format("compare: the ledger {} asks about sets of inputs; name one about single inputs (explain without --aggregate)", o.ledger));
   if (ledger && !ledger->settings.queries.empty()) return ledger->settings.queries;
   throw InvalidInput("compare: say which inputs to ask about, --queries test:0-15, or name a --ledger that was made by `pathkernel explain`");
 }
@@ -60,7 +62,7 @@ std::string some_of(const std::vector<int64_t>& examples) {
 std::string heading(const Options& o, const Comparison& c) {
   std::string text = fmt::format("{} is {} repeated", o.other, o.run);
   if (!c.dropped.empty()) text += fmt::format(" without {} training example{} ({})", c.dropped.size(), c.dropped.size() == 1 ? "" : "s", some_of(c.dropped));
-  if (!c.relabelled.empty()) text += fmt::format("{} other labels for {} ({})", c.dropped.empty() ? " with" : ", and with", c.relabelled.size(), some_of(c.relabelled));
+  if (!c.relabelled.empty()) text += fmt::format("{} {} ({})", c.dropped.empty() ? " with" : ", and with", c.relabelled.size() == 1 ? "another label for one example" : fmt::format("other labels for {} examples", c.relabelled.size()), some_of(c.relabelled));
   if (c.dropped.empty() && c.relabelled.empty()) text += " with the same data";
   return text + "\n";
 }

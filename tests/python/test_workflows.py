@@ -44,7 +44,7 @@ def says(line, printed):
 @pytest.mark.parametrize("heading, commands", sections(), ids=lambda value: value if isinstance(value, str) else "")
 def test_guide(heading, commands, tmp_path):
     folders = [os.environ.get("PATHKERNEL_DATA", ""), program.ROOT / ".cache/data"]
-    for name in ("digits", "breast-cancer"):
+    for name in ("digits", "diabetes", "spam"):
         if any(f" {name} " in command for command, _ in commands) and not any((pathlib.Path(folder) / name).is_dir() for folder in folders):
             pytest.skip(f"the data set {name} is not there (make setup brings it)")
     (tmp_path / "bin").mkdir()
