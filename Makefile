@@ -9,7 +9,7 @@ help:
 	@echo "make test    build, and run every test"
 	@echo "make crash   kill the program at a hundred random moments each of training and explaining, and compare what comes out"
 	@echo "make bench   build, and time the sweep against training"
-	@echo "make study   how good the shares' stated uncertainty is, against fine quadrature"
+	@echo "make study   how good the shares' stated uncertainty is, against fine quadrature; and what contributions say of removals"
 	@echo "make study-audit   which ranking finds planted label errors best, on MNIST and Fashion-MNIST (an hour; LIMIT=20000 takes a third)"
 	@echo "make build   the program build/pathkernel; then cmake --install build --prefix DIR"
 	@echo "make docs    pages of the C++ API in build/docs"
@@ -51,9 +51,10 @@ demo: program
 bench: build
 	@scripts/bench.sh $(BUILD)
 
-# How good the certificate's E is, on real runs against fine quadrature; some minutes.
+# How good the certificate's E is, on real runs against fine quadrature; how far contributions foretell removals. Some minutes each.
 study: build
 	@.venv/bin/python scripts/study_uncertainty.py $(BUILD)/pathkernel
+	@.venv/bin/python scripts/study_removal.py $(BUILD)/pathkernel
 
 # The API's pages, from the headers. A comment that doxygen cannot make out, or a reference to what is not there, is an error.
 docs:

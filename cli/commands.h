@@ -23,6 +23,8 @@ class Interrupted : public std::runtime_error {
 /// (InvalidInput, CorruptData); 4 replay differs (ReplayMismatch); 5 training diverged (Diverged); 6 interrupted (Interrupted).
 void add_train(CLI::App& app);
 void add_resume(CLI::App& app);
+void add_retrain(CLI::App& app);
+void add_compare(CLI::App& app);
 void add_verify(CLI::App& app);
 void add_info(CLI::App& app);
 void add_explain(CLI::App& app);

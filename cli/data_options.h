@@ -6,7 +6,7 @@
 
 namespace pathkernel::cli {
 
-/// --data, --label, --limit
+/// --data, --label, --text, --buckets, --standardise, --limit
 void add_data_options(CLI::App& command, DataSource& source);
 
 }  // namespace pathkernel::cli

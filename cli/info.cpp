@@ -3,6 +3,7 @@
 
 #include <pathkernel/core/bytes.h>
 #include <pathkernel/core/hash.h>
+#include <pathkernel/data/relabel.h>
 #include <pathkernel/record/format.h>
 #include <pathkernel/record/recording.h>
 
@@ -43,6 +44,22 @@ std::string loss_for_people(const Manifest& m) {
   return fmt::format("{} ({}){}", m.objective, m.reduction, m.regulariser.empty() ? "" : ", " + m.regulariser);
 }
 
+/// "3,5,9-12", cut where it gets long.
+std::string some_of(const std::vector<int64_t>& examples) {
+  constexpr size_t listed = 20;
+  if (examples.size() <= listed) return brief_list(examples);
+  return brief_list({examples.begin(), examples.begin() + listed}) + " …";
+}
+
+/// "of runs/lenet, without 20 examples (3,5,9-12 …), with 1 label changed"
+std::string changes_for_people(const Manifest& m) {
+  std::string text = "of " + m.retrained_from;
+  if (const size_t n = m.dropped.size(); n > 0)
+    text += fmt::format(", without {} example{} ({}){}", n, n == 1 ? "" : "s", some_of(m.dropped), m.renormalise ? ", the others' weights renormalised" : "");
+  if (const size_t n = m.data.relabelled.size(); n > 0) text += fmt::format(", with {} label{} changed", n, n == 1 ? "" : "s");
+  return text;
+}
+
 std::string for_people(const Recording& r) {
   const Manifest& m = r.manifest();
   const Environment& e = m.environment;
@@ -51,6 +68,7 @@ std::string for_people(const Recording& r) {
   const auto line = [&](const char* what, const std::string& value) { text += fmt::format("{:<12} {}\n", what, value); };
   line("recording", r.folder());
   line("status", status_for_people(r));
+  if (!m.retrained_from.empty()) line("retrained", changes_for_people(m));
   line("model", m.model.empty() ? "a module of another program" : m.model);
   line("data", fmt::format("{}{}, {} training examples, fingerprint {}", m.data.location,
                            m.data.label_column.empty() ? "" : fmt::format(" (label {})", m.data.label_column), m.examples, hex(m.data_fingerprint)));
@@ -86,6 +104,12 @@ nlohmann::json for_scripts(const Recording& r) {
       {"batch", m.batch},
       {"epochs", m.epochs},
       {"seed", m.seed},
+      {"dropped", m.dropped},
+      {"renormalise", m.renormalise},
+      {"relabelled", manifest["relabelled"]},
+      {"retrained_from", m.retrained_from},
+      {"standardise", m.data.standardise},
+      {"text", manifest["text"]},
       {"checkpoint_every", m.checkpoint_every},
       {"checkpoints", r.checkpoint_steps()},
       {"initial_hash", hex(r.initial_hash())},

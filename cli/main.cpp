@@ -72,6 +72,8 @@ int main(int argc, char** argv) {
              "`pathkernel COMMAND --help` shows the options of a command, with an example. Exit codes: docs/exit_codes.md.");
   cli::add_train(app);
   cli::add_resume(app);
+  cli::add_retrain(app);
+  cli::add_compare(app);
   cli::add_verify(app);
   cli::add_info(app);
   cli::add_explain(app);

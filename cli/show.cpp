@@ -2,9 +2,13 @@
 #include "commands.h"
 #include "text_table.h"
 
+#include <pathkernel/core/error.h>
 #include <pathkernel/explain/answers.h>
+#include <pathkernel/explain/example_words.h>
 #include <pathkernel/explain/ledger_file.h>
 #include <pathkernel/explain/predictions.h>
+#include <pathkernel/explain/source.h>
+#include <pathkernel/record/recording.h>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -109,10 +113,27 @@ std::string table_of_queries(const Ledger& l) {
   return table.str() + (zeros.empty() ? "" : fmt::format("zero for every query: {}\n", zeros));
 }
 
-std::string side(const Ledger& l, const std::vector<Push>& pushes, const std::string& title) {
-  TextTable table({">example", is_classification(l) ? "class" : "y", ">contribution", ">of Σ|c|"});
-  for (const Push& p : pushes)
-    table.row({std::to_string(p.example), target_of(l, p.example), signed_number(p.contribution), percent(p.share)});
+constexpr size_t letters_in_table = 80, letters_of_query = 400;
+
+/// Rows of tables and texts can be shown here; to load images for nothing would take longer than all else.
+Source source_in_words(const Ledger& l) {
+  try {
+    if (is_table(Recording::open(l.settings.recording).manifest().data)) return source_of(l);
+  } catch (const InvalidInput&) {
+    // the recording is gone: examples are then shown by their numbers, as images are
+  }
+  return {};
+}
+
+std::string side(const Ledger& l, const std::vector<Push>& pushes, const std::string& title, const Source& source) {
+  std::vector<std::string> columns{">example", is_classification(l) ? "class" : "y", ">contribution", ">of Σ|c|"};
+  if (source.data) columns.push_back("");
+  TextTable table(columns);
+  for (const Push& p : pushes) {
+    std::vector<std::string> cells{std::to_string(p.example), target_of(l, p.example), signed_number(p.contribution), percent(p.share)};
+    if (source.data) cells.push_back(example_in_words(source.data->train, p.example, letters_in_table));
+    table.row(cells);
+  }
   return title + "\n" + table.str(2);
 }
 
@@ -152,6 +173,9 @@ std::string account(const Ledger& l, int64_t q, int64_t k) {
     text += fmt::format("predicted {}, {}\n", class_name(l, info.predicted),
                         info.target < 0 ? "true class unknown" : is_wrong(info) ? "wrong: it is " + class_name(l, info.target) : "right");
 
+  const Source source = source_in_words(l);
+  if (const Dataset* part = part_of(info, source)) text += example_in_words(*part, info.row, letters_of_query) + "\n";
+
   TextTable lines({"", ">", ""});
   for (const Term& t : terms(l, present_terms(l))) lines.row({t.name, signed_number(at(t.values, q)), t.meaning});
   lines.row({"final", signed_number(at(l.final, q)), "the trained network: the sum of the lines above"});
@@ -160,8 +184,8 @@ std::string account(const Ledger& l, int64_t q, int64_t k) {
   const Top best = top(l, q, k);
   if (!best.limits.empty()) text += fmt::format("This ledger keeps {}.\n\n", best.limits);
   const char* kept = best.limits.empty() ? "" : " of those kept";  // the sums are over all
-  text += side(l, best.towards, fmt::format("Pushed up most ({} examples{} did, {} in all)", best.count_towards, kept, signed_number(best.sum_towards)));
-  text += "\n" + side(l, best.away, fmt::format("Pushed down most ({} examples{} did, {} in all)", best.count_away, kept, signed_number(best.sum_away)));
+  text += side(l, best.towards, fmt::format("Pushed up most ({} examples{} did, {} in all)", best.count_towards, kept, signed_number(best.sum_towards)), source);
+  text += "\n" + side(l, best.away, fmt::format("Pushed down most ({} examples{} did, {} in all)", best.count_away, kept, signed_number(best.sum_away)), source);
   if (is_classification(l)) text += "\n" + sums("By class of the training examples", l.classes, l.by_class, q);
   text += "\n" + sums("By layer", l.layers, l.by_layer, q);
   text += "\nContributions say what an example did on this path, not what its removal would do.\n";

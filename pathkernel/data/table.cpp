@@ -3,6 +3,7 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/core/files.h>
 #include <pathkernel/data/csv.h>
+#include <pathkernel/data/text.h>
 
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
@@ -41,13 +42,15 @@ std::optional<Number> parse(std::string_view text) {
 struct Table {
   std::vector<std::string> input_names;
   std::vector<double> inputs;       ///< row after row
+  std::vector<std::string> texts;   ///< one per row, in place of numbers
   std::vector<std::string> labels;  ///< one per row
   std::vector<int64_t> lines;       ///< where each row begins in the file
 };
 
 class TableReader {
  public:
-  TableReader(const std::string& path, const std::string& label_column) : path_(path), label_column_(label_column) {}
+  TableReader(const std::string& path, const std::string& label_column, const std::string& text_column)
+      : path_(path), label_column_(label_column), text_column_(text_column) {}
 
   Table read() {
     for_each_csv_record(path_, read_file(path_), [this](const std::vector<std::string>& fields, int64_t line) {
@@ -65,20 +68,37 @@ class TableReader {
     std::set<std::string> names;
     for (const std::string& name : header_)
       if (!names.insert(name).second) throw InvalidInput(fmt::format("{} has two columns named '{}': rename one", path_, name));
-    const auto label = std::find(header_.begin(), header_.end(), label_column_);
-    if (label == header_.end())
-      throw InvalidInput(fmt::format("{} has no column '{}' to predict; choose one with --label. Its columns are: {}", path_,
-                                     label_column_, fmt::join(header_, ", ")));
-    if (header_.size() < 2) throw InvalidInput(fmt::format("{} has no column besides '{}': nothing to predict from", path_, *label));
-    label_ = static_cast<size_t>(label - header_.begin());
+    label_ = place_of(label_column_, "to predict; choose one with --label");
+    if (header_.size() < 2) throw InvalidInput(fmt::format("{} has no column besides '{}': nothing to predict from", path_, label_column_));
+    if (!text_column_.empty()) {
+      text_ = place_of(text_column_, "with text; choose one with --text");
+      if (text_ == label_) throw InvalidInput(fmt::format("{}: the column '{}' is to be the text and what is predicted from it; name two", path_, text_column_));
+      return;
+    }
     for (size_t c = 0; c < header_.size(); ++c)
       if (c != label_) table_.input_names.push_back(header_[c]);
+  }
+
+  size_t place_of(const std::string& column, const char* what) const {
+    const auto found = std::find(header_.begin(), header_.end(), column);
+    if (found == header_.end())
+      throw InvalidInput(fmt::format("{} has no column '{}' {}. Its columns are: {}", path_, column, what, fmt::join(header_, ", ")));
+    return static_cast<size_t>(found - header_.begin());
   }
 
   void take_row(const std::vector<std::string>& fields, int64_t line) {
     if (fields.size() != header_.size())
       throw InvalidInput(fmt::format("{}, line {}: {} fields, but the header names {} columns", path_, line, fields.size(),
                                      header_.size()));
+    if (!text_column_.empty()) table_.texts.push_back(fields[text_]);
+    else take_numbers(fields, line);
+    if (trimmed(fields[label_]).empty())
+      throw InvalidInput(fmt::format("{}, line {}: the label column '{}' is empty; leave the row out", path_, line, label_column_));
+    table_.labels.emplace_back(trimmed(fields[label_]));
+    table_.lines.push_back(line);
+  }
+
+  void take_numbers(const std::vector<std::string>& fields, int64_t line) {
     for (size_t c = 0; c < fields.size(); ++c) {
       if (c == label_) continue;
       const std::optional<double> number = parse<double>(fields[c]);
@@ -89,16 +109,13 @@ class TableReader {
                                        number || trimmed(fields[c]).empty() ? "row" : "column"));
       table_.inputs.push_back(*number);
     }
-    if (trimmed(fields[label_]).empty())
-      throw InvalidInput(fmt::format("{}, line {}: the label column '{}' is empty; leave the row out", path_, line, label_column_));
-    table_.labels.emplace_back(trimmed(fields[label_]));
-    table_.lines.push_back(line);
   }
 
   const std::string& path_;
   const std::string& label_column_;
+  const std::string& text_column_;
   std::vector<std::string> header_;
-  size_t label_ = 0;
+  size_t label_ = 0, text_ = 0;
   Table table_;
 };
 
@@ -163,14 +180,19 @@ Tensor number_targets(const std::string& path, const std::string& column, const 
   return targets;
 }
 
-Dataset dataset_of(const std::string& path, const std::string& label_column, const Table& table,
+Tensor number_inputs(const Table& table) {
+  Tensor inputs = at::empty({static_cast<int64_t>(table.lines.size()), static_cast<int64_t>(table.input_names.size())}, at::TensorOptions(at::kDouble));
+  std::memcpy(inputs.mutable_data_ptr(), table.inputs.data(), table.inputs.size() * sizeof(double));
+  return inputs;
+}
+
+Dataset dataset_of(const std::string& path, const std::string& label_column, const TextColumn& text, Table table,
                    const std::optional<std::vector<std::string>>& classes) {
   Dataset dataset;
   dataset.name = path;
   dataset.input_names = table.input_names;
-  dataset.inputs = at::empty({static_cast<int64_t>(table.lines.size()), static_cast<int64_t>(table.input_names.size())},
-                             at::TensorOptions(at::kDouble));
-  std::memcpy(dataset.inputs.mutable_data_ptr(), table.inputs.data(), table.inputs.size() * sizeof(double));
+  dataset.inputs = text.name.empty() ? number_inputs(table) : hashed_texts(table.texts, text.buckets);
+  dataset.texts = std::move(table.texts);
   if (classes) dataset.class_names = *classes;
   dataset.targets = classes ? class_targets(path, label_column, table, *classes) : number_targets(path, label_column, table);
   return dataset;
@@ -178,21 +200,21 @@ Dataset dataset_of(const std::string& path, const std::string& label_column, con
 
 }  // namespace
 
-Dataset read_table(const std::string& path, const std::string& label_column, const std::string& targets) {
+Dataset read_table(const std::string& path, const std::string& label_column, const std::string& targets, const TextColumn& text) {
   if (targets != "auto" && targets != "classes" && targets != "numbers")
     throw InvalidInput(fmt::format("{}: targets are read as auto, classes or numbers, but \"{}\" is asked for", path, targets));
-  const Table table = TableReader(path, label_column).read();
-  return dataset_of(path, label_column, table, classes_of(path, label_column, table, targets));
+  const Table table = TableReader(path, label_column, text.name).read();
+  return dataset_of(path, label_column, text, table, classes_of(path, label_column, table, targets));
 }
 
-Dataset read_table_like(const std::string& path, const std::string& label_column, const Dataset& like) {
-  const Table table = TableReader(path, label_column).read();
+Dataset read_table_like(const std::string& path, const std::string& label_column, const Dataset& like, const TextColumn& text) {
+  const Table table = TableReader(path, label_column, text.name).read();
   if (table.input_names != like.input_names)
     throw InvalidInput(fmt::format("{} has the columns {}, but the training part has {}, in this order", path,
                                    fmt::join(table.input_names, ", "), fmt::join(like.input_names, ", ")));
   std::optional<std::vector<std::string>> classes;
   if (like.is_classification()) classes = like.class_names;
-  return dataset_of(path, label_column, table, classes);
+  return dataset_of(path, label_column, text, table, classes);
 }
 
 }  // namespace pathkernel

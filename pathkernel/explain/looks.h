@@ -6,15 +6,15 @@
 
 namespace pathkernel {
 
-/// How a page shows inputs of a data set: as bytes of an image, or as numbers.
+/// How a page shows inputs of a data set: as bytes of an image, as text, or as numbers.
 class Looks {
  public:
   /// Images are [N, 1 or 3, height, width] or [N, height, width].
   explicit Looks(const Dataset& like);
   /// {"channels", "height", "width"}; null for other inputs.
   nlohmann::json shape(const Dataset& data) const;
-  /// Adds "image" (base64) or "values" to an object.
-  void add(nlohmann::json& to, const Tensor& input) const;
+  /// Adds the row's "image" (base64), "text" or "values" to an object.
+  void add(nlohmann::json& to, const Dataset& data, int64_t row) const;
 
  private:
   bool images_;

@@ -2,6 +2,7 @@
 
 #include <pathkernel/core/error.h>
 #include <pathkernel/explain/answers.h>
+#include <pathkernel/explain/example_words.h>
 #include <pathkernel/explain/html.h>
 #include <pathkernel/explain/looks.h>
 
@@ -59,13 +60,6 @@ json terms(const Ledger& l, int64_t query) {
   json all = json::array();
   for (const Ledger::Term& term : present_terms(l)) all.push_back({term.label, at(l.*term.of, query)});
   return all;
-}
-
-/// The input of a query, where the data set has it.
-Tensor input_of(const QueryInfo& info, const Source& source) {
-  if (!source.data || info.row < 0) return {};
-  const Dataset* part = info.part == "test" ? &source.data->test : info.part == "train" ? &source.data->train : nullptr;
-  return part && info.row < part->size() ? part->inputs[info.row] : Tensor();
 }
 
 json query_json(const Ledger& l, int64_t q, const Top& best) {
@@ -130,13 +124,13 @@ std::string report_page(const Ledger& l, const Source& source, const ReportOptio
   for (const int64_t q : chosen) {
     const Top best = top(l, q, options.top);  // checks q
     queries.push_back(query_json(l, q, best));
-    if (const Tensor input = input_of(l.queries[q], source); input.defined()) looks->add(queries.back(), input);
+    if (const Dataset* part = part_of(l.queries[q], source)) looks->add(queries.back(), *part, l.queries[q].row);
     for (const auto* side : {&best.towards, &best.away}) {
       for (const Push& p : *side) {
         json& example = examples[std::to_string(p.example)];
         if (!example.is_null()) continue;
         example["target"] = target_of(l, p.example);
-        if (source.data && p.example < source.data->train.size()) looks->add(example, source.data->train.inputs[p.example]);
+        if (source.data && p.example < source.data->train.size()) looks->add(example, source.data->train, p.example);
       }
     }
   }

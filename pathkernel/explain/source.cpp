@@ -22,4 +22,10 @@ Source source_of(const Ledger& ledger) {
   return source;
 }
 
+const Dataset* part_of(const QueryInfo& query, const Source& source) {
+  if (!source.data || query.row < 0) return nullptr;
+  const Dataset* part = query.part == "test" ? &source.data->test : query.part == "train" ? &source.data->train : nullptr;
+  return part && query.row < part->size() ? part : nullptr;
+}
+
 }  // namespace pathkernel

@@ -20,4 +20,7 @@ struct Source {
 /// recorded run (fingerprint), is left out with the reason. Cost: reading the data set once.
 Source source_of(const Ledger& ledger);
 
+/// The part that a query's input was taken from; nullptr where that is not at hand.
+const Dataset* part_of(const QueryInfo& query, const Source& source);
+
 }  // namespace pathkernel

@@ -14,6 +14,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OptimizerSettings, name, lr, momentum, dampen
                                    lr_step, lr_gamma)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DataSource, location, label_column, targets, limit)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LabelFlips, share, seed, examples, originals, labels)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Relabelling, example, label)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Environment, pathkernel, torch, cpu_capability, cpu_model, blas, system, threads)
 
 namespace format {
@@ -27,6 +28,10 @@ nlohmann::json to_json(const Manifest& m) {
           {"examples", m.examples}, {"batch", m.batch},
           {"steps", m.steps},       {"epochs", m.epochs},
           {"seed", m.seed},         {"checkpoint_every", m.checkpoint_every},
+          {"text", {{"column", m.data.text_column}, {"buckets", m.data.buckets}}},
+          {"standardise", m.data.standardise}, {"relabelled", m.data.relabelled},
+          {"dropped", m.dropped},   {"renormalise", m.renormalise},
+          {"retrained_from", m.retrained_from},
           {"environment", m.environment}};
   if (!m.data.flips.empty()) all["flips"] = m.data.flips;
   return all;
@@ -43,10 +48,15 @@ Manifest manifest_from(const nlohmann::json& json) {
   const char* what = "the manifest";
   require_integers(json, {"accumulate", "examples", "batch", "steps", "checkpoint_every"}, what);
   if (json.contains("data")) require_integers(json["data"], {"limit"}, what);
+  if (json.contains("text")) require_integers(json["text"], {"buckets"}, what);
   if (json.contains("environment")) require_integers(json["environment"], {"threads"}, what);
   if (json.contains("seed") && !json["seed"].is_number_unsigned()) throw CorruptData("the manifest's entry \"seed\" is no unsigned integer");
   Manifest m;
   std::string fingerprint;
+  // What version 2 did not know yet: there it is what every run was.
+  const auto read_new = [&](const char* key, auto& field) {
+    if (json.contains(key)) read(key, field);
+  };
   read("model", m.model);
   read("objective", m.objective);
   read("reduction", m.reduction);
@@ -65,6 +75,15 @@ Manifest manifest_from(const nlohmann::json& json) {
   read("checkpoint_every", m.checkpoint_every);
   read("environment", m.environment);
   if (json.contains("flips")) read("flips", m.data.flips);
+  nlohmann::json text = {{"column", m.data.text_column}, {"buckets", m.data.buckets}};
+  read_new("text", text);
+  m.data.text_column = text.value("column", "");
+  m.data.buckets = text.value("buckets", m.data.buckets);
+  read_new("standardise", m.data.standardise);
+  read_new("relabelled", m.data.relabelled);
+  read_new("dropped", m.dropped);
+  read_new("renormalise", m.renormalise);
+  read_new("retrained_from", m.retrained_from);
   m.data_fingerprint = parse_hex(fingerprint);
   return m;
 }

@@ -9,8 +9,8 @@
 
 namespace pathkernel {
 
-/// Recordings of this format version are read by this program; another version is refused by name.
-inline constexpr int recording_format_version = 2;
+/// Recordings are written in this format version. Older ones are read from `oldest_…` on; another version is refused by name.
+inline constexpr int recording_format_version = 3, oldest_recording_format_version = 2;
 
 /// Where a recording was made. Replay gives the same bits only where these agree.
 struct Environment {
@@ -35,6 +35,7 @@ struct Manifest : TrainingSettings {
   double epochs = 0;
   uint64_t seed = 0;
   int64_t checkpoint_every = 0;  ///< steps between two checkpoints; 0 is replaced by ⌈√T⌉ when recording begins
+  std::string retrained_from;    ///< folder of the run that this one repeats with other data (record/retrain.h); empty: none
   Environment environment;
 };
 

@@ -36,10 +36,10 @@ void check_format(Database& database) {
   const int64_t version = database.number("PRAGMA user_version");
   if (application != format::application_id)
     throw InvalidInput(fmt::format("{}: is a database of another program, no recording of pathkernel; {}", database.path(), how_to_record));
-  if (version != recording_format_version)
-    throw CorruptData(fmt::format("{}: has recording format version {}, but this program (pathkernel {}) reads version {}; use the "
+  if (version < oldest_recording_format_version || version > recording_format_version)
+    throw CorruptData(fmt::format("{}: has recording format version {}, but this program (pathkernel {}) reads versions {} to {}; use the "
                                   "pathkernel that recorded it, or train again",
-                                  database.path(), version, PATHKERNEL_VERSION, recording_format_version));
+                                  database.path(), version, PATHKERNEL_VERSION, oldest_recording_format_version, recording_format_version));
 }
 
 nlohmann::json read_manifest(Database& database) {

@@ -31,7 +31,7 @@ void Watch::after_forward(const Tensors& outputs, const Tensor& losses, const Te
     return;
   }
   catcher_->forward_done();
-  if (options_.probe) aside([&] { probe(losses, weights); });
+  if (options_.probe) aside([&] { probe(losses); });
   if (!options_.path_kernel) return;
   aside([&] {  // Σ_i b_i f(x_i): its per-example gradients are b_i J_i.
     outputs[0].flatten(1).squeeze(1).mul(weights).sum().backward({}, /*retain_graph=*/true);
@@ -60,10 +60,11 @@ void Watch::take_gradient(CoupledPass& pass) {
   }
 }
 
-void Watch::probe(const Tensor& losses, const Tensor& weights) {
-  losses.mul(weights).sum().backward({}, true);
+/// Without the weights b_i: an example of weight 0 would show nothing of whom it is coupled to.
+void Watch::probe(const Tensor& losses) {
+  losses.sum().backward({}, true);
   const FactorSet once = catcher_->take();
-  losses.mul(weights).mul(at::arange(1, losses.size(0) + 1, weights.options())).sum().backward({}, true);
+  losses.mul(at::arange(1, losses.size(0) + 1, losses.options())).sum().backward({}, true);
   Catcher::check_owners(once, catcher_->take(), parameters_);
   options_.probe = false;
 }

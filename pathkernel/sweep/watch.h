@@ -27,7 +27,7 @@ class Watch : public StepObserver {
   Tensors batch_gradient;   ///< as autograd summed it, one per parameter
 
  private:
-  void probe(const Tensor& losses, const Tensor& weights);
+  void probe(const Tensor& losses);
   void take_gradient(CoupledPass& pass);
   /// Runs something that leaves gradients in .grad, and puts back what earlier passes left there.
   template <class Backward> void aside(Backward backward);

@@ -47,21 +47,32 @@ Trainer::Trainer(TrainingSettings settings, Model& model)
     : settings_(std::move(settings)),
       model_(model),
       objective_(make_objective(settings_.objective, settings_.reduction)),
+      dropped_(settings_.dropped, settings_.renormalise),
       optimizer_(make_optimizer(settings_.optimizer, model.parameters())) {
   if (!settings_.regulariser.empty()) regulariser_ = make_regulariser(settings_.regulariser);
   if (settings_.accumulate < 1)
     throw InvalidInput(fmt::format("training: a step takes 1 or more micro-batches, but accumulate is {}", settings_.accumulate));
+  if (settings_.renormalise && settings_.reduction == "sum")
+    throw InvalidInput("training: with reduction \"sum\" every example's loss has weight 1, so there is nothing to renormalise when some are dropped; "
+                       "leave it out");
+  if (!std::is_sorted(settings_.dropped.begin(), settings_.dropped.end()))
+    throw InvalidInput("training: the examples to be dropped are not in ascending order; sort them");
   if (settings_.ema != 0) average_ = std::make_unique<WeightAverage>(settings_.ema, model.parameters());
 }
 
 double Trainer::passes(const Batch& batch, StepObserver* observer) {
   const std::vector<Batch> parts = micro_batches(batch, settings_.accumulate);
+  std::vector<Tensor> drawn;
+  for (const Batch& part : parts) drawn.push_back(part.indices);
+  const double factor = dropped_.factor(drawn);
   double loss = 0;
   for (const Batch& part : parts) {
     if (observer) observer->before_forward(model_, part);
     const Tensors outputs = model_.forward(part.inputs, Mode::train);
     const Tensor losses = objective_->losses(outputs, part.targets);
-    const Tensor weights = objective_->weights(losses, static_cast<int64_t>(parts.size()));
+    Tensor weights = objective_->weights(losses, static_cast<int64_t>(parts.size()));
+    if (const Tensor kept = dropped_.kept(part.indices, losses.options()); kept.defined()) weights = weights * kept;
+    if (factor != 1) weights = weights * factor;
     const Tensor sum = losses.mul(weights).sum();
     if (observer) observer->after_forward(outputs, losses, weights);
     sum.backward();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pathkernel/train/dropped.h>
 #include <pathkernel/train/objective.h>
 #include <pathkernel/train/optimizer.h>
 #include <pathkernel/train/regulariser.h>
@@ -8,6 +9,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace pathkernel {
 
@@ -19,6 +21,8 @@ struct TrainingSettings {
   OptimizerSettings optimizer;
   int64_t accumulate = 1;  ///< micro-batches per step
   double ema = 0;          ///< decay ρ of the weights' exponential moving average; 0: none is kept
+  std::vector<int64_t> dropped = {};  ///< examples whose loss has weight 0 wherever they are drawn, ascending (train/dropped.h)
+  bool renormalise = false;  ///< the others of a step then share the weight of those dropped; else their weights stay what they were
 };
 
 /// Trains a network step by step. The same class trains and replays, so that both do the same operations in the same order.
@@ -47,6 +51,7 @@ class Trainer {
   TrainingSettings settings_;
   Model& model_;
   std::unique_ptr<Objective> objective_;
+  Dropped dropped_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Regulariser> regulariser_;
   std::unique_ptr<WeightAverage> average_;

@@ -1,12 +1,12 @@
 // What explain/report_page.cpp writes into the page.
 
-export interface Example { target: string; image?: string; values?: (number | string)[] }
+export interface Example { target: string; image?: string; text?: string; values?: (number | string)[] }
 export interface Push { example: number; contribution: number; share: number }
 export interface Bar { kind: string; label: string; amount: number; from: number; to: number }
 export interface Query {
   number: number; input: string; measurement: string; setSize: number;  // inputs of a set; 0: one input
   target: string; predicted: string; wrong: boolean;
-  image?: string; values?: (number | string)[];
+  image?: string; text?: string; values?: (number | string)[];
   initial: number; final: number; examples: number; terms: [string, number][]; residual: number;
   sumTowards: number; sumAway: number; countTowards: number; countAway: number; limits: string;
   towards: Push[]; away: Push[]; bars: Bar[];

@@ -1,10 +1,10 @@
-// An example as a person sees it: an image, or the row's numbers.
+// An example as a person sees it: an image, a text, or the row's numbers.
 
 import { h } from "../common/dom";
 import { plain } from "../common/format";
 import type { Report } from "./data";
 
-type Looks = { image?: string; values?: (number | string)[] };
+type Looks = { image?: string; text?: string; values?: (number | string)[] };
 
 /** Gray or colour bytes, row by row, onto a canvas that CSS enlarges without smoothing. */
 function canvas(base64: string, shape: NonNullable<Report["image"]>, label: string): HTMLCanvasElement {
@@ -23,6 +23,7 @@ function canvas(base64: string, shape: NonNullable<Report["image"]>, label: stri
 
 export function picture(report: Pick<Report, "image" | "columns">, looks: Looks, label: string): HTMLElement | null {
   if (looks.image && report.image) return canvas(looks.image, report.image, label);
+  if (looks.text !== undefined) return h("blockquote", { class: "text" }, looks.text === "" ? "(empty)" : looks.text);
   if (!looks.values?.length) return null;
   const name = (i: number) => report.columns[i] ?? `x${i + 1}`;
   return h("dl", { class: "row" }, looks.values.map((v, i) => h("div", {}, h("dt", {}, name(i)), h("dd", {}, typeof v === "number" ? plain(v) : v))));

@@ -68,7 +68,7 @@ function heading(query: Query): HTMLElement {
             ? `: examples pushed it up by ${signed(query.sumTowards)} in all, and down by ${signed(query.sumAway)}. This ledger keeps ${query.limits}.`
             : `: ${count(query.countTowards)} ${noun} pushed it up by ${signed(query.sumTowards)} in all, ${count(query.countAway)} pushed it down by ${signed(query.sumAway)}.`),
         h("p", { class: "note" }, measurementInWords(report, query)),
-        !query.image && query.values?.length ? picture(report, query, query.input) : null)));
+        query.image ? null : picture(report, query, query.input))));
 }
 
 /** What the terms beside the examples are; those that are zero everywhere are not listed. */
@@ -116,7 +116,7 @@ function card(push: Push): HTMLElement {
 function side(query: Query, pushes: Push[], up: boolean): HTMLElement {
   const rest = (up ? query.sumTowards : query.sumAway) - pushes.reduce((sum, p) => sum + p.contribution, 0);
   const others = (up ? query.countTowards : query.countAway) - pushes.length;
-  const rows = !report.image && pushes.some((p) => report.examples[p.example].values);
+  const rows = !report.image && pushes.some((p) => report.examples[p.example].values || report.examples[p.example].text !== undefined);
   return h("section", { id: up ? "towards" : "away" },
     h("h3", { class: up ? "towards" : "away" }, up ? "Pushed up most" : "Pushed down most"),
     pushes.length ? h("div", { class: rows ? "cards rows" : "cards" }, pushes.map(card)) : h("p", { class: "note" }, "None."),

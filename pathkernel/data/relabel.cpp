@@ -1,0 +1,156 @@
+#include <pathkernel/data/relabel.h>
+
+#include <pathkernel/core/error.h>
+#include <pathkernel/core/files.h>
+#include <pathkernel/data/csv.h>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <functional>
+#include <optional>
+
+namespace pathkernel {
+namespace {
+
+template <typename Number>
+std::optional<Number> parse(std::string_view text) {
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size()) return {};
+  return number;
+}
+
+int64_t class_of(const Dataset& dataset, const Relabelling& change) {
+  const auto& names = dataset.class_names;
+  const auto found = std::find(names.begin(), names.end(), change.label);
+  if (found == names.end())
+    throw InvalidInput(fmt::format("{}: example {} is to have the label '{}', which is none of the classes: {}", dataset.name, change.example, change.label,
+                                   fmt::join(names, ", ")));
+  return found - names.begin();
+}
+
+double number_of(const Dataset& dataset, const Relabelling& change) {
+  const std::optional<double> number = parse<double>(change.label);
+  if (!number || !std::isfinite(*number))
+    throw InvalidInput(fmt::format("{}: example {} is to have the label '{}', but what is predicted here are numbers", dataset.name, change.example, change.label));
+  return *number;
+}
+
+/// Calls `row` with the fields of the columns asked for and the line; every record of the file must have them.
+void for_each_row(const std::string& path, const std::vector<std::string>& columns, const std::function<void(const std::vector<std::string>&, int64_t)>& row) {
+  std::vector<size_t> places;
+  for_each_csv_record(path, read_file(path), [&](const std::vector<std::string>& fields, int64_t line) {
+    if (places.empty()) {
+      for (const std::string& column : columns) {
+        const auto found = std::find(fields.begin(), fields.end(), column);
+        if (found == fields.end())
+          throw InvalidInput(fmt::format("{} has no column '{}'; its first line should name the columns {}, but is: {}", path, column, fmt::join(columns, " and "),
+                                         fmt::join(fields, ",")));
+        places.push_back(static_cast<size_t>(found - fields.begin()));
+      }
+      return;
+    }
+    std::vector<std::string> wanted;
+    for (const size_t place : places) {
+      if (place >= fields.size()) throw InvalidInput(fmt::format("{}, line {}: {} fields, fewer than the first line names", path, line, fields.size()));
+      wanted.push_back(fields[place]);
+    }
+    row(wanted, line);
+  });
+}
+
+int64_t example_number(const std::string& text, const std::string& where) {
+  const std::optional<int64_t> number = parse<int64_t>(text);
+  if (!number || *number < 0) throw InvalidInput(fmt::format("{}: '{}' is no number of an example; write for example 3,5,9-12", where, text));
+  return *number;
+}
+
+int64_t checked(int64_t example, int64_t count, const std::string& where) {
+  if (example >= count) throw InvalidInput(fmt::format("{}: there is no example {}; there are {}, counted from 0", where, example, count));
+  return example;
+}
+
+/// "3,5,9-12" and the like, with any white space.
+std::vector<int64_t> parse_list(const std::string& text, const std::string& where, int64_t count) {
+  std::vector<int64_t> examples;
+  std::string piece;
+  bool comment = false;
+  const auto close = [&] {
+    if (piece.empty()) return;
+    const size_t dash = piece.find('-', 1);
+    const int64_t first = example_number(piece.substr(0, dash), where);
+    const int64_t last = checked(dash == std::string::npos ? first : example_number(piece.substr(dash + 1), where), count, where);
+    if (last < first) throw InvalidInput(fmt::format("{}: {} runs backwards", where, piece));
+    for (int64_t k = first; k <= last; ++k) examples.push_back(k);
+    piece.clear();
+  };
+  for (const char c : text) {
+    if (c == '\n') comment = false;
+    if (c == '#') comment = true;
+    if (comment || c == ',' || c == ' ' || c == '\t' || c == '\r' || c == '\n') close();
+    else piece += c;
+  }
+  close();
+  return examples;
+}
+
+}  // namespace
+
+Dataset relabelled(const Dataset& dataset, const std::vector<Relabelling>& changes) {
+  if (changes.empty()) return dataset;
+  if (dataset.targets.dim() != 1)
+    throw InvalidInput(fmt::format("{}: its targets are {}; only examples with one label each can be given another", dataset.name, describe(dataset.targets)));
+  Dataset changed = dataset;
+  changed.targets = dataset.targets.clone();
+  for (const Relabelling& change : changes) {
+    if (change.example < 0 || change.example >= dataset.size())
+      throw InvalidInput(fmt::format("{}: example {} is to have another label, but there are {}, counted from 0", dataset.name, change.example, dataset.size()));
+    if (dataset.is_classification()) changed.targets[change.example] = class_of(dataset, change);
+    else changed.targets[change.example] = number_of(dataset, change);
+  }
+  return changed;
+}
+
+std::vector<Relabelling> read_relabellings(const std::string& path) {
+  std::vector<Relabelling> changes;
+  for_each_row(path, {"example", "label"}, [&](const std::vector<std::string>& fields, int64_t line) {
+    changes.push_back({example_number(fields[0], fmt::format("{}, line {}", path, line)), fields[1]});
+  });
+  if (changes.empty()) throw InvalidInput(fmt::format("{} names no examples: expected a line example,label and one line for each", path));
+  return changes;
+}
+
+std::vector<int64_t> read_examples(const std::string& list_or_file, int64_t count) {
+  std::vector<int64_t> examples;
+  if (list_or_file.find_first_not_of("0123456789,- ") == std::string::npos) {
+    examples = parse_list(list_or_file, fmt::format("'{}'", list_or_file), count);
+  } else if (list_or_file.ends_with(".csv")) {
+    for_each_row(list_or_file, {"example"}, [&](const std::vector<std::string>& fields, int64_t line) {
+      const std::string where = fmt::format("{}, line {}", list_or_file, line);
+      examples.push_back(checked(example_number(fields[0], where), count, where));
+    });
+  } else {
+    examples = parse_list(read_file(list_or_file), list_or_file, count);
+  }
+  if (examples.empty()) throw InvalidInput(fmt::format("'{}' names no examples; write for example 3,5,9-12", list_or_file));
+  std::sort(examples.begin(), examples.end());
+  examples.erase(std::unique(examples.begin(), examples.end()), examples.end());
+  return examples;
+}
+
+std::string brief_list(const std::vector<int64_t>& examples) {
+  std::string text;
+  for (size_t i = 0; i < examples.size();) {
+    size_t end = i;
+    while (end + 1 < examples.size() && examples[end + 1] == examples[end] + 1) ++end;
+    text += (text.empty() ? "" : ",") + (end == i ? fmt::format("{}", examples[i]) : fmt::format("{}-{}", examples[i], examples[end]));
+    i = end + 1;
+  }
+  return text;
+}
+
+}  // namespace pathkernel
