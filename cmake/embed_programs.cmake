@@ -1,6 +1,6 @@
 # Writes the bundles into a C++ unit as raw strings. The delimiter does not occur in a bundle: it is checked.
 set(text "#include <pathkernel/explain/html.h>\n\nnamespace pathkernel {\n\n")
-foreach(name report theorem)
+foreach(name report theorem spectrum)
   string(TOUPPER ${name} variable)
   file(READ "${${variable}}" program)
   string(FIND "${program}" ")__program__\"" ends)
