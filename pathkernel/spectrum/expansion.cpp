@@ -77,8 +77,9 @@ WideExpansion wide_expansion(const ZonalKernel& kernel) {
   }
   if (kernel.family() == ZonalKernel::Family::gaussian) return {};
   const int64_t power = kernel.power(), last = largest_nu(power);
-  // Every layer's square root leaves one more coefficient at the end unknown (the deep step kernel's, fewer than p in all).
-  const auto length = [&](int64_t p) { return static_cast<size_t>(2 * p * last + kernel.depth() + p); };
+  // A square root leaves coefficients at the end unknown: one in all for ReLU layers, whose 1 − κ knows one more than its angle did, and
+  // p/2 + p/4 + … for step layers.
+  const auto length = [&](int64_t p) { return static_cast<size_t>(2 * p * last + p + 1); };
   return {terms_of(series_at(kernel, power, true, length(power)), power, last), terms_of(series_at(kernel, 1, false, length(1)), 1, last)};
 }
 

@@ -97,6 +97,10 @@ TEST(Eigenvalues, IndependentSettingsAgree) {
     EXPECT_GT(c.working_digits, a.working_digits);
     for (int64_t k = 0; k <= 60; ++k) EXPECT_EQ(at(c, k).mu.substr(0, 36), at(a, k).mu.substr(0, 36));
   }
+  const Spectrum most = eigenvalues(ZonalKernel::ntk(3), 20, 40, {100}), fewer = eigenvalues(ZonalKernel::ntk(3), 20, 40, {50});
+  EXPECT_EQ(most.working_digits, 230);
+  EXPECT_EQ(most.digits_reached, 100);
+  for (int64_t k = 0; k <= 40; ++k) EXPECT_EQ(at(most, k).mu.substr(0, 46), at(fewer, k).mu.substr(0, 46));
 }
 
 TEST(Eigenvalues, AsymptoticSeriesContinuesTheQuadrature) {

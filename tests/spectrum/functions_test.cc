@@ -153,6 +153,11 @@ TEST(LearningCurve, OfALinearKernelIsThatOfLeastSquares) {
   EXPECT_LT(points[4].from_target, 1e-9);
 }
 
+TEST(LearningCurve, DegreesBeyondTheSpectrumActAsARidge) {
+  const auto error = [](int64_t k_max) { return learning_curve(eigenvalues(ZonalKernel::laplace(), 12, k_max), {0, 1, 1}, {30}).front().error; };
+  EXPECT_NEAR(error(6) / error(60), 1, 2e-3);
+}
+
 /// Mean squared error of kernel ridge regression on f(x) = √(d) ⟨x,v⟩ and a second degree, over random training sets.
 struct Measured {
   double mean = 0, standard_error = 0;
