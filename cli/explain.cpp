@@ -1,12 +1,14 @@
 #include "checks.h"
 #include "commands.h"
 #include "opened_run.h"
+#include "stop_signals.h"
 #include "terminal.h"
 
 #include <pathkernel/core/bytes.h>
 #include <pathkernel/core/error.h>
 #include <pathkernel/core/files.h>
-#include <pathkernel/explain/ledger_file.h>
+#include <pathkernel/core/hash.h>
+#include <pathkernel/explain/unfinished_ledger.h>
 #include <pathkernel/sweep/sweep.h>
 
 #include <fmt/format.h>
@@ -16,6 +18,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <memory>
 
 namespace pathkernel::cli {
@@ -24,7 +27,7 @@ namespace {
 struct Options {
   std::string folder, data, queries = "test:0-15", measure = "log-odds", rule = "secant", network, convention = "propagate", precision, memory = "4GiB", out;
   int64_t panels = 1, from = 0, until = -1, stride = 1, sampled_steps = 32, threads = 0;
-  double tolerance = 0;
+  double tolerance = 0, save_every = 10;
   int64_t keep = 0;
   bool path_kernel = false, strict = false, plan = false, json = false;
 };
@@ -63,6 +66,46 @@ void check_output(const std::string& out) {
   fs::create_directory(probe, error);
   if (error) throw InvalidInput(fmt::format("explain: --out {} cannot be made ({}); name another folder", out, error.message()));
   fs::remove(probe);
+}
+
+/// All that the ledger's numbers depend on: what was left unfinished goes on only where this is the same.
+std::map<std::string, std::string> request_of(const Options& o, const SweepOptions& s, const Recording& r, const Queries& queries) {
+  const Environment e = Environment::here();
+  Tensors asked = {queries.inputs};
+  if (queries.targets.defined()) asked.push_back(queries.targets);
+  return {{"recording", fmt::format("{} to {}", hex(r.initial_hash()), r.steps() > 0 ? hex(r.step(r.steps() - 1).hash) : "nothing")},
+          {"steps", std::to_string(r.steps())},
+          {"checkpoints", std::to_string(r.checkpoint_steps().size())},
+          {"data", hex(r.manifest().data_fingerprint)},
+          {"queries", fmt::format("{} ({})", o.queries, hex(hash_of(asked)))},
+          {"rule", s.rule.name()},
+          {"panels", std::to_string(s.rule.panels)},
+          {"from", std::to_string(s.from)},
+          {"until", std::to_string(s.until)},
+          {"stride", std::to_string(s.stride)},
+          {"network", o.network},
+          {"convention", o.convention},
+          {"precision", s.precision == at::kDouble ? "double" : "float"},
+          {"measure", s.measure},
+          {"memory", o.memory},
+          {"keep", std::to_string(s.keep)},
+          {"sampled steps", std::to_string(s.sampled_steps)},
+          {"path kernel", s.path_kernel ? "yes" : "no"},
+          {"pathkernel", e.pathkernel},
+          {"torch", e.torch},
+          {"CPU", e.cpu_model + ", " + e.cpu_capability},
+          {"linear algebra", e.blas},
+          {"system", e.system},
+          {"threads", std::to_string(e.threads)}};
+}
+
+/// The sweep's progress, until a signal stops it.
+Progress stoppable(const StopSignals& signals, const UnfinishedLedger& unfinished) {
+  return [bar = progress_bar(), stop = signals.request(), &unfinished](const std::string& what, int64_t done, int64_t total) {
+    if (stop() && !unfinished.holds_state()) throw Interrupted("interrupted, before anything was saved");
+    if (stop()) throw Interrupted(fmt::format("interrupted; the same command goes on from what was saved last in {}", unfinished.folder()));
+    if (bar) bar(what, done, total);
+  };
 }
 
 double largest(const Tensor& t) { return t.defined() && t.numel() > 0 ? t.max().item<double>() : 0; }
@@ -117,10 +160,15 @@ void explain(const Options& o) {
   const Queries queries = select_queries(o.queries, run.data);
   if (o.plan) return plan(o, run, queries);
   const auto begin = std::chrono::steady_clock::now();
-  Ledger ledger = sweep(run.recording, *run.model, run.data.train, queries, sweep_options(o, run.recording), progress_bar());
+  SweepOptions options = sweep_options(o, run.recording);
+  UnfinishedLedger unfinished(o.out, request_of(o, options, run.recording, queries), o.save_every);
+  if (unfinished.kept() != nullptr) fmt::print(stderr, "pathkernel: going on with what was left in {}\n", unfinished.folder());
+  options.keeper = &unfinished;
+  const StopSignals signals;
+  Ledger ledger = sweep(run.recording, *run.model, run.data.train, queries, options, stoppable(signals, unfinished));
   ledger.settings.queries = o.queries;
   ledger.settings.recording = std::filesystem::absolute(o.folder).lexically_normal().string();
-  save(ledger, o.out);
+  unfinished.publish(ledger);
   print_summary(ledger, o, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   const double residual = largest(ledger.certificate.residual_to_contributions);
   const bool complete_by_construction = GradientRule::parse(ledger.settings.rule, 1).complete();
@@ -157,10 +205,12 @@ void add_explain(CLI::App& app) {
   command->add_flag("--strict", o->strict, "Stop (exit code 4) where replay differs from the recording, instead of booking the drift as rounding");
   command->add_option("--data", o->data, "Where the data are now, if they have moved");
   command->add_option("--threads", o->threads, "Threads to compute with (default: as many as recorded)")->check(thread_count);
+  command->add_option("--save-every", o->save_every, "Seconds between two saves of the work; a killed explain goes on from there (0: none)")->capture_default_str()->check(not_negative);
   command->add_option("--out", o->out, "Folder for the ledger (needed but for --plan)");
   command->add_flag("--plan", o->plan, "Only say what it would take: memory, chunks, disk, time");
   command->add_flag("--json", o->json, "Print the result as JSON");
-  command->footer("Example:\n  pathkernel explain runs/lenet --queries test:0-15 --measure log-odds --out runs/lenet/explain/first16");
+  command->footer("Example:\n  pathkernel explain runs/lenet --queries test:0-15 --measure log-odds --out runs/lenet/explain/first16\n"
+                  "The same command again goes on where it was stopped.");
   command->callback([o] {
     if (o->out.empty() && !o->plan) throw CLI::RequiredError("--out");
     explain(*o);

@@ -34,7 +34,8 @@ CLI::Option* OptimizerOptions::add(CLI::App& command, const std::string& option,
   const auto given = [&list, option, setting, field](T value) {
     list.push_back({option, setting, [=](OptimizerSettings& s) { s.*field = value; }});
   };
-  const std::string text = users.empty() ? help : users + ": " + help;
+  const bool of_all = users.empty() || users == fmt::format("{}", fmt::join(optimizer_names(), ", "));
+  const std::string text = of_all ? help : users + ": " + help;
   if constexpr (std::is_same_v<T, bool>) return command.add_flag_callback(option, [given] { given(true); }, text);
   else return command.add_option_function<T>(option, given, text);
 }
@@ -53,15 +54,15 @@ void OptimizerOptions::add_optimizers_own(CLI::App& command) {
   add(command, "--centered", &S::centered, "take the mean gradient out of the mean square");
   add(command, "--lr-decay", &S::lr_decay, "the learning rate falls as 1/(1 + steps × this) (0)");
   add(command, "--initial-accumulator", &S::initial_accumulator, "where the sum of squares begins (0)");
-  add(command, "--weight-decay", &S::weight_decay, "L2, but decoupled for adamw and lion (0)");
-  add(command, "--decoupled", &S::decoupled, "decoupled weight decay (SGDW)");
+  add(command, "--weight-decay", &S::weight_decay, "Weight decay: L2, but decoupled for adamw and lion (0)");
+  add(command, "--decoupled", &S::decoupled, "weight decay is decoupled (SGDW)");
 }
 
 void OptimizerOptions::add_schedule(CLI::App& command) {
   using S = OptimizerSettings;
   add(command, "--schedule", &S::schedule, "constant, step, cosine to zero over the run, or one-cycle (constant)")
       ->check(CLI::IsMember({"constant", "step", "cosine", "one-cycle"}));
-  add(command, "--warmup", &S::warmup, "Steps of linear warm-up in front of the schedule (0)");
+  add(command, "--warmup", &S::warmup, "Steps of linear warm-up in front of the schedule (0)")->check(not_negative);
   add(command, "--lr-step", &S::lr_step, "step: every so many steps …");
   add(command, "--lr-gamma", &S::lr_gamma, "step: … the learning rate is multiplied by this (0.1)");
 }

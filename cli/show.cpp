@@ -33,10 +33,10 @@ struct Term {
 };
 
 /// The right-hand side of the identity, in its order.
-std::vector<Term> terms(const Ledger& l) {
+std::vector<Term> terms(const Ledger& l, const std::vector<Ledger::Term>& beside_examples) {
   std::vector<Term> all = {{"initial", l.settings.first_step == 0 ? "the untrained network" : "the network at the window's first step", l.initial},
                            {"examples", "sum over all training examples", l.total()}};
-  for (const Ledger::Term& term : Ledger::terms()) all.push_back({term.name, term.meaning, l.*term.of});
+  for (const Ledger::Term& term : beside_examples) all.push_back({term.name, term.meaning, l.*term.of});
   all.push_back({"residual", "what the bookkeeping misses", l.residual});
   return all;
 }
@@ -81,7 +81,7 @@ std::string table_of_queries(const Ledger& l) {
   columns.push_back(beginning.empty() ? "measurement" : beginning);
   std::vector<Term> shown;
   std::string zeros;
-  for (Term& t : terms(l)) {
+  for (Term& t : terms(l, present_terms(l))) {
     const std::string name = t.name;
     const bool always = name == "initial" || name == "examples" || name == "rounding" || name == "residual";
     if (always || t.values.abs().max().item<double>() != 0) {
@@ -135,7 +135,7 @@ std::string account(const Ledger& l, int64_t q, int64_t k) {
                         info.target < 0 ? "true class unknown" : is_wrong(info) ? "wrong: it is " + class_name(l, info.target) : "right");
 
   TextTable lines({"", ">", ""});
-  for (const Term& t : terms(l)) lines.row({t.name, signed_number(at(t.values, q)), t.meaning});
+  for (const Term& t : terms(l, present_terms(l))) lines.row({t.name, signed_number(at(t.values, q)), t.meaning});
   lines.row({"final", signed_number(at(l.final, q)), "the trained network: the sum of the lines above"});
   text += lines.str(2) + "\n";
 
@@ -153,7 +153,7 @@ std::string account(const Ledger& l, int64_t q, int64_t k) {
 json json_of(const Ledger& l, int64_t q) {
   const QueryInfo& info = l.queries[q];
   json j{{"query", q}, {"input", info.input}, {"measurement", info.measurement}, {"target", info.target}, {"predicted", info.predicted}};
-  for (const Term& t : terms(l)) j[t.name] = at(t.values, q);
+  for (const Term& t : terms(l, Ledger::terms())) j[t.name] = at(t.values, q);
   j["final"] = at(l.final, q);
   j["certificate"] = certificate_of(l, q).brief(l.settings.conventions());
   return j;

@@ -1,9 +1,10 @@
 #include "checks.h"
 #include "commands.h"
 #include "data_options.h"
-#include "opened_run.h"
 #include "optimizer_options.h"
+#include "stop_signals.h"
 #include "terminal.h"
+#include "trained.h"
 
 #include <pathkernel/core/bytes.h>
 #include <pathkernel/core/error.h>
@@ -16,13 +17,10 @@
 #include <pathkernel/train/regulariser.h>
 
 #include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/arange.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 namespace pathkernel::cli {
@@ -35,35 +33,6 @@ struct Options {
   int64_t threads = 0;
   bool json = false;
 };
-
-/// The network on data it was not trained on.
-struct TestResult {
-  int64_t examples = 0, correct = 0;
-  double loss = 0;  ///< mean over examples; targets that are numbers
-  std::vector<int64_t> wrong;  ///< rows of the wrong ones; classification
-};
-
-/// Classes by the highest score, or, where one number says which of two classes, by its sign.
-Tensor predicted_classes(const Tensor& scores) { return scores.size(1) > 1 ? scores.argmax(1) : scores.select(1, 0).gt(0).to(at::kLong); }
-
-TestResult test(Model& model, const Dataset& data, const Objective& objective, at::ScalarType dtype) {
-  constexpr int64_t chunk = 1000;
-  const at::NoGradGuard no_grad;
-  TestResult result;
-  result.examples = data.size();
-  for (int64_t begin = 0; begin < data.size(); begin += chunk) {
-    const Batch batch = take(data, at::arange(begin, std::min(begin + chunk, data.size()), at::kLong), dtype);
-    const Tensors outputs = model.forward(batch.inputs, Mode::eval);
-    if (data.is_classification()) {
-      const Tensor wrong = predicted_classes(outputs[0]).ne(batch.targets).nonzero().flatten().to(at::kCPU).contiguous();
-      for (int64_t i = 0; i < wrong.numel(); ++i) result.wrong.push_back(begin + wrong.const_data_ptr<int64_t>()[i]);
-      result.correct = std::min(begin + chunk, data.size()) - static_cast<int64_t>(result.wrong.size());
-    } else {
-      result.loss += objective.losses(outputs, batch.targets).sum().item<double>() / static_cast<double>(data.size());
-    }
-  }
-  return result;
-}
 
 /// Parameters, what the optimizer keeps for each, and their average, in bytes.
 int64_t checkpoint_bytes(const Model& model, const TrainingSettings& settings, at::ScalarType dtype) {
@@ -104,51 +73,18 @@ std::vector<Tensor> batches_for(const Dataset& data, const Options& o, Manifest&
   return batches;
 }
 
-/// The first wrong ones in the words of `explain --queries`: "wrong ones: test:8,115,247 …".
-std::string wrong_ones(const TestResult& result) {
-  constexpr size_t listed = 12;
-  if (result.wrong.empty()) return {};
-  const size_t n = std::min(listed, result.wrong.size());
-  return fmt::format("wrong ones: test:{}{}\n", fmt::join(result.wrong.begin(), result.wrong.begin() + static_cast<int64_t>(n), ","),
-                     n < result.wrong.size() ? " …" : "");
-}
-
-std::string for_people(const Options& o, const Manifest& manifest, const RunOutcome& run, const TestResult& result, const Dataset& train,
-                       const std::string& model) {
-  const double all = run.seconds + run.recording_seconds;
-  std::string text = fmt::format("trained {} on {} ({} examples): {} steps of {}, last batch's loss {:.4g}\n", model, train.name,
-                                 train.size(), run.steps, manifest.optimizer.name, run.last_loss);
-  if (result.examples > 0 && train.is_classification())
-    text += fmt::format("test accuracy {:.2f} % ({} of {})\n", 100.0 * static_cast<double>(result.correct) / static_cast<double>(result.examples),
-                        result.correct, result.examples) + wrong_ones(result);
-  else if (result.examples > 0)
-    text += fmt::format("test {} {:.4g} ({} examples)\n", manifest.objective == "mse" ? "mean squared error" : "loss (" + manifest.objective + ")",
-                        result.loss, result.examples);
-  text += fmt::format("{}, of which recording {} ({:.1f} %)\n", print_duration(all), print_duration(run.recording_seconds),
-                      100 * run.recording_seconds / all);
-  text += fmt::format("recorded in {} ({}); next: pathkernel verify {}\n", o.out, print_bytes(size_on_disk(o.out)), o.out);
-  return text;
-}
-
-nlohmann::json for_scripts(const Options& o, const Manifest& manifest, const RunOutcome& run, const TestResult& result, const Dataset& train, const std::string& model) {
-  nlohmann::json json = {{"recording", o.out},        {"model", model},
-                         {"data", train.name},        {"examples", train.size()},
-                         {"steps", run.steps},        {"last_loss", run.last_loss},
-                         {"seconds", run.seconds},    {"recording_seconds", run.recording_seconds},
-                         {"test_examples", result.examples}, {"bytes", size_on_disk(o.out)}};
-  if (result.examples > 0 && train.is_classification()) {
-    json["test_accuracy"] = static_cast<double>(result.correct) / static_cast<double>(result.examples);
-    json["test_wrong"] = result.wrong;
-  } else if (result.examples > 0) {
-    json["test_loss"] = result.loss;
-    if (manifest.objective == "mse") json["test_mse"] = result.loss;
+/// A full disk ends a run, but loses nothing.
+RunOutcome keeping_what_is_recorded(const std::string& folder, const std::function<RunOutcome()>& run) {
+  try {
+    return run();
+  } catch (const InvalidInput& error) {
+    if (!std::filesystem::exists(std::filesystem::path(folder) / "recording.sqlite")) throw;
+    throw InvalidInput(fmt::format("{}\nWhat was recorded before is kept; when that is mended, go on with: pathkernel resume {}", error.what(), folder));
   }
-  return json;
 }
 
 void train(Options o) {
-  if (std::filesystem::exists(o.out) && !(std::filesystem::is_directory(o.out) && std::filesystem::is_empty(o.out)))
-    throw InvalidInput(fmt::format("--out {}: exists and is not empty; give another folder, or remove this one first", o.out));
+  Recorder::check_vacant(o.out);
   if (o.threads > 0) at::set_num_threads(static_cast<int>(o.threads));
   Manifest manifest = o.manifest;
   manifest.optimizer = o.optimizer.settings();
@@ -166,13 +102,11 @@ void train(Options o) {
   manifest.checkpoint_every =
       checkpoint_spacing(static_cast<int64_t>(batches.size()), checkpoint_bytes(*model, manifest, dtype), budget);
 
-  const RunOutcome run = record_run(o.out, manifest, *model, data.train, batches, progress_bar());
-  if (run.status == RunStatus::diverged)
-    throw Diverged(fmt::format("training diverged at step {} of {}: {}.\nTry a smaller --lr (it was {:g}). The steps before are recorded in {}.",
-                               run.steps, batches.size(), run.trouble, manifest.optimizer.lr, o.out));
-  const TestResult result = test(*model, data.test, *objective, dtype);
-  if (o.json) fmt::print("{}\n", for_scripts(o, manifest, run, result, data.train, model->specification()).dump(2));
-  else fmt::print("{}", for_people(o, manifest, run, result, data.train, model->specification()));
+  const StopSignals signals;
+  const RunOutcome run = keeping_what_is_recorded(o.out, [&] {
+    return record_run(o.out, manifest, *model, data.train, batches, progress_bar(), signals.request());
+  });
+  report_training(o.out, manifest, run, *model, data, o.json);
 }
 
 }  // namespace
@@ -191,7 +125,7 @@ void add_train(CLI::App& app) {
   command->add_option("--loss", o->loss,
                       "cross-entropy, label-smoothing:0.1 or hinge for classes; mse, huber:1 or bce-with-logits for numbers (default: cross-entropy or mse, "
                       "what fits the targets)");
-  command->add_option("--reduction", m.reduction, "Of a batch's losses: mean or sum")->capture_default_str()->check(CLI::IsMember({"mean", "sum"}));
+  command->add_option("--reduction", m.reduction, "A batch's loss is the mean or the sum of its examples' losses")->capture_default_str()->check(CLI::IsMember({"mean", "sum"}));
   command->add_option("--regulariser", m.regulariser, "A term of the loss that belongs to no example: l1:1e-4 or l2:1e-3 and the like");
   o->optimizer.add_to(*command);
   command->add_option("--batch", m.batch, "Examples per step")->capture_default_str()->check(positive);

@@ -100,9 +100,9 @@ void AtomicFile::commit() {
   if (::fsync(descriptor_) != 0) refuse("write", path_);
   const int closed = ::close(descriptor_);
   descriptor_ = -1;
-  if (closed != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) refuse("write", path_);
+  if (closed != 0) refuse("write", path_);
+  rename_durably(temporary_, path_);
   temporary_.clear();
-  sync_folder_of(path_);
 }
 
 std::string read_file(const std::string& path) {
@@ -116,6 +116,11 @@ void write_file(const std::string& path, std::string_view contents) {
   AtomicFile file(path);
   file.write(contents);
   file.commit();
+}
+
+void rename_durably(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) refuse("write", to);
+  sync_folder_of(to);
 }
 
 int64_t free_disk(const std::string& folder) {

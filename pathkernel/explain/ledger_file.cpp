@@ -25,6 +25,7 @@ using json = nlohmann::json;
 constexpr const char* json_name = "ledger.json";
 constexpr const char* tensors_name = "ledger.safetensors";
 constexpr const char* format_name = "pathkernel ledger";
+constexpr const char* manifest_hash = "manifest_hash";
 
 /// Where a tensor belongs: into every ledger; where it is known; into one that is whole; into one that keeps the largest contributions.
 enum class In { every, known, whole, largest };
@@ -174,13 +175,13 @@ void from_json(const json& j, Ledger& ledger) {
   c.at("first_drift").get_to(ledger.certificate.first_drift);
 }
 
-/// The first tensor whose hash is not the one the manifest states; "" when all agree (or it states none).
+/// The first tensor that the manifest states a hash of and that has another one, or is gone; "" when all agree (or it states none).
 std::string first_damaged(const json& manifest, Ledger& ledger) {
   const json tensors = manifest.value("tensors", json::object());
   const json stated = tensors.is_object() ? tensors.value("hashes", json::object()) : json::object();
   const json actual = hashes(ledger);
-  for (const auto& [name, hash] : actual.items())
-    if (stated.contains(name) && stated[name] != hash) return name;
+  for (const Field& field : fields)
+    if (stated.contains(field.name) && stated[field.name] != actual.value(field.name, json())) return field.name;
   return {};
 }
 
@@ -202,12 +203,18 @@ class TemporaryFolder {
   fs::path path_;
 };
 
-json read_manifest(const fs::path& folder) {
+struct ManifestFile {
+  json contents;
+  std::string hash;  ///< of its bytes: ledger.safetensors has it too
+};
+
+ManifestFile read_manifest(const fs::path& folder) {
   const fs::path path = folder / json_name;
   if (!fs::is_regular_file(path))
     throw InvalidInput(fmt::format("load_ledger: '{}' is no ledger: it has no {}. A ledger is the folder that `pathkernel explain "
                                    "RUN --out FOLDER` writes.", folder.string(), json_name));
-  json manifest = json::parse(read_file(path.string()), nullptr, false);
+  const std::string text = read_file(path.string());
+  json manifest = json::parse(text, nullptr, false);
   if (manifest.is_discarded()) throw CorruptData(fmt::format("load_ledger: {} is not valid JSON; make the ledger again", path.string()));
   if (!manifest.is_object() || manifest.value("format", json()) != format_name)
     throw InvalidInput(fmt::format("load_ledger: '{}' is no ledger: \"format\" in {} is not \"{}\"", folder.string(), json_name, format_name));
@@ -215,7 +222,7 @@ json read_manifest(const fs::path& folder) {
     throw CorruptData(fmt::format("load_ledger: '{}' has format version {}, this program reads version {}; read it with the program "
                                   "that wrote it ({}) or make it again", folder.string(), version.dump(), ledger_format_version,
                                   manifest.value("written_by", json("unknown")).dump()));
-  return manifest;
+  return {std::move(manifest), hex(hash_of_bytes(text))};
 }
 
 }  // namespace
@@ -236,8 +243,10 @@ void save(const Ledger& ledger, const std::string& folder) {
     NamedTensors tensors;
     for (const Field& field : fields)
       if (const Tensor& t = field.of(copy); t.defined()) tensors.push_back({field.name, t});
-    write_safetensors((partial.path() / tensors_name).string(), tensors, {{"format", format_name}, {"version", std::to_string(ledger_format_version)}});
-    write_file((partial.path() / json_name).string(), to_json(copy).dump(2) + "\n");
+    const std::string manifest = to_json(copy).dump(2) + "\n";
+    write_safetensors((partial.path() / tensors_name).string(), tensors,
+                      {{"format", format_name}, {"version", std::to_string(ledger_format_version)}, {manifest_hash, hex(hash_of_bytes(manifest))}});
+    write_file((partial.path() / json_name).string(), manifest);
     partial.rename_to(target);
   } catch (const fs::filesystem_error& error) {
     throw InvalidInput(fmt::format("save(ledger): cannot write '{}': {}", folder, error.code().message()));
@@ -245,20 +254,23 @@ void save(const Ledger& ledger, const std::string& folder) {
 }
 
 Ledger load_ledger(const std::string& folder) {
-  const json manifest = read_manifest(folder);
+  const ManifestFile manifest = read_manifest(folder);
   Ledger ledger;
   try {
-    from_json(manifest, ledger);
+    from_json(manifest.contents, ledger);
   } catch (const json::exception& error) {
     throw CorruptData(fmt::format("load_ledger: {} in '{}' is damaged: {}", json_name, folder, error.what()));
   }
   const std::string path = (fs::path(folder) / tensors_name).string();
   if (!fs::exists(path)) throw CorruptData(fmt::format("load_ledger: '{}' is incomplete: {} is missing", folder, tensors_name));
   const SafetensorsFile file = read_safetensors(path);
+  if (const auto stated = file.metadata.find(manifest_hash); stated != file.metadata.end() && stated->second != manifest.hash)
+    throw CorruptData(fmt::format("load_ledger: {} in '{}' was changed or damaged since it was written, or belongs to another {}; make the "
+                                  "ledger again", json_name, folder, tensors_name));
   for (const Field& field : fields)
     if (file.has(field.name)) field.of(ledger) = file.at(field.name);
   if (const std::string misfit = first_misfit(ledger); !misfit.empty()) throw CorruptData(fmt::format("load_ledger: '{}': {}", path, misfit));
-  if (const std::string name = first_damaged(manifest, ledger); !name.empty())
+  if (const std::string name = first_damaged(manifest.contents, ledger); !name.empty())
     throw CorruptData(fmt::format("load_ledger: '{}' is damaged: the numbers of tensor '{}' are not those that were written; make the "
                                   "ledger again", path, name));
   if (const std::string where = first_disagreement(ledger); !where.empty())

@@ -15,8 +15,8 @@ inline constexpr int ledger_format_version = 2;
 /// ledger is missing or has another shape or dtype than the format says.
 void save(const Ledger& ledger, const std::string& folder);
 
-/// Reads one back, and checks it: version, every tensor's shape and dtype, the hash of all numbers where the file states one,
-/// and that its views add up (explain/agreement.h).
+/// Reads one back, and checks it: version, every tensor's shape and dtype, the hashes of all numbers and of ledger.json where the
+/// files state them, and that its views add up (explain/agreement.h).
 /// @throws InvalidInput when `folder` is no ledger, CorruptData naming what is wrong with it otherwise.
 Ledger load_ledger(const std::string& folder);
 

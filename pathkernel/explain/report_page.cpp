@@ -137,7 +137,7 @@ json settings(const Ledger& l, const Source& source) {
     const Manifest& m = *source.manifest;
     line("Data", m.data.location);
     line("Model", m.model);
-    line("Loss", m.objective);
+    line("Loss", fmt::format("{} ({}){}", m.objective, m.reduction, m.regulariser.empty() ? "" : ", " + m.regulariser));
     line("Optimizer", describe(m.optimizer));
     line("Batch, epochs, seed", fmt::format("{}, {}, {}", m.batch, m.epochs, m.seed));
     line("Trained in", m.dtype);

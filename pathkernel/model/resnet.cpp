@@ -33,7 +33,9 @@ class ResNet::Builder {
  public:
   Builder(ResNet& net, uint64_t seed, at::ScalarType dtype) : net_(net), initialiser_(seed, dtype), dtype_(dtype) {}
 
-  Tensor convolution(const std::string& name, int64_t in, int64_t out, int64_t kernel) { return parameter(name + ".weight", initialiser_.weight({out, in, kernel, kernel})); }
+  Tensor convolution(const std::string& name, int64_t in, int64_t out, int64_t kernel) {
+    return parameter(name + ".weight", initialiser_.weight({out, in, kernel, kernel}));
+  }
 
   Norm norm(const std::string& name, int64_t channels) {
     const auto numbers = at::TensorOptions().dtype(dtype_);

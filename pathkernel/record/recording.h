@@ -44,11 +44,14 @@ class Recording {
   RunStatus status() const;
   /// T: steps in the log (fewer than planned for a run that was interrupted or diverged).
   int64_t steps() const;
-  StepRecord step(int64_t s) const;                 ///< 0 ≤ s < steps()
+  /// 0 ≤ s < steps(). @throws CorruptData when the line was changed
+  StepRecord step(int64_t s) const;
   /// Hash of the initial weights.
   uint64_t initial_hash() const;
   /// Steps that have a checkpoint, ascending; the first is 0.
   std::vector<int64_t> checkpoint_steps() const;
+  /// The examples of every planned step, those made and those to be made. @throws CorruptData when they are not what the run began with.
+  Tensors planned_batches() const;
   /// Reads and checks one: the file's checksum, and its weights against the hash in the log. @throws CorruptData naming the file.
   Checkpoint checkpoint(int64_t step) const;
 

@@ -91,6 +91,7 @@ Replay::Replay(const Recording& recording, Model& model, const Dataset& data)
 void Replay::restore(int64_t s) { impl_->restore(s); }
 int64_t Replay::position() const { return impl_->position; }
 Replay::Repeated Replay::advance(StepObserver* observer) { return impl_->advance(observer); }
+Trainer& Replay::trainer() { return impl_->trainer; }
 const Trainer& Replay::trainer() const { return impl_->trainer; }
 
 Verification verify(const Recording& recording, Model& model, const Dataset& data, const Progress& progress) {

@@ -30,6 +30,7 @@ class Replay {
 
   /// Objective, optimizer (after advance(): with the realised linear form of the step just made), average of the weights.
   const Trainer& trainer() const;
+  Trainer& trainer();  ///< to train on from here
 
  private:
   struct Impl;

@@ -216,6 +216,25 @@ Leftover Adjoint::leftover(const Tensors& weights, const Tensors& average, const
   return left;
 }
 
+void Adjoint::put_into(SweepState& state, const std::string& prefix) const {
+  for (size_t l = 0; l < p_.size(); ++l) {
+    const std::string number = std::to_string(l);
+    p_[l].put_into(state, prefix + "p/" + number + "/");
+    state.put(prefix + "q/" + number, q_[l]);
+    state.put(prefix + "e/" + number, e_[l]);
+  }
+}
+
+void Adjoint::take_from(const SweepState& state, const std::string& prefix, const Tensors& weights) {
+  p_.clear(), q_.clear(), e_.clear();
+  for (size_t l = 0; l < weights.size(); ++l) {
+    const std::string number = std::to_string(l);
+    p_.emplace_back(n_, weights[l].numel(), options_).take_from(state, prefix + "p/" + number + "/");
+    q_.push_back(state.find(prefix + "q/" + number, options_.device()));
+    e_.push_back(state.find(prefix + "e/" + number, options_.device()));
+  }
+}
+
 int64_t Adjoint::numbers_per_query(const std::vector<LinearForm>& form, const Tensors& weights, int64_t batch, Convention convention, bool average, bool coupled, at::ScalarType precision) {
   int64_t numbers = 0;
   for (size_t l = 0; l < form.size(); ++l) {

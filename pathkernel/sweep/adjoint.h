@@ -51,6 +51,11 @@ class Adjoint {
   /// After the window's first step.  @param memory  m before it (empty: none)   @param average  w̄ before it (empty: none)
   Leftover leftover(const Tensors& weights, const Tensors& average, const Tensors& memory) const;
 
+  /// p, q, e and what goes with them; the names begin with `prefix`.
+  void put_into(SweepState& state, const std::string& prefix) const;
+  /// @param weights  of the model, for their sizes
+  void take_from(const SweepState& state, const std::string& prefix, const Tensors& weights);
+
   /// Numbers kept per query for these linear forms, at most: a matrix's pushes may be kept factored beside its dense part, or be all
   /// that is kept (MemoryAdjoint::Plan); then the larger of the two counts, because a rule of several nodes writes them out.
   /// @param batch    examples of an ordinary step

@@ -6,14 +6,28 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <utility>
+
 namespace pathkernel {
 namespace {
 
 constexpr int64_t most_small_features = 16;
+constexpr const char* of_the_chunk = "contributions of the chunk";
 
 /// Inputs of a few numbers, for pictures over x; undefined for larger ones.
 Tensor small_inputs(const Tensor& inputs) {
   return Books::kept_features(inputs) > 0 ? inputs.flatten(1).to(at::kDouble).contiguous() : Tensor();
+}
+
+/// What the sweep adds to, by name; the ledger's other numbers are known at its beginning, or follow at its end.
+std::vector<std::pair<std::string, Tensor Ledger::*>> accounts() {
+  std::vector<std::pair<std::string, Tensor Ledger::*>> all = {
+      {"contributions", &Ledger::contributions}, {"draws", &Ledger::draws}, {"outputs", &Ledger::outputs}, {"by_step", &Ledger::by_step},
+      {"by_layer", &Ledger::by_layer}, {"by_class", &Ledger::by_class}, {"by_layer_step", &Ledger::by_layer_step},
+      {"by_class_step", &Ledger::by_class_step}, {"path_kernel", &Ledger::path_kernel}, {"kept", &Ledger::kept},
+      {"kept_examples", &Ledger::kept_examples}, {"dropped", &Ledger::dropped}, {"dropped_size", &Ledger::dropped_size}};
+  for (const Ledger::Term& term : Ledger::terms()) all.emplace_back(term.name, term.of);
+  return all;
 }
 
 }  // namespace
@@ -81,9 +95,10 @@ Books::Books(Ledger& ledger, const Recording& recording, const Window& window, c
   if (data.targets.dim() == 1) ledger.example_targets = data.targets.to(at::kDouble);
 }
 
-void Books::begin_chunk(int64_t first_column, int64_t count) {
+void Books::begin_chunk(int64_t first_column, int64_t count, const SweepState* kept) {
   if (!ledger_.keeps_largest()) return;
   contributions_ = at::zeros({class_of_.size(0), count}, at::kDouble);
+  if (kept != nullptr) contributions_ = kept->at(of_the_chunk, contributions_);
   first_column_ = first_column;
 }
 
@@ -139,6 +154,19 @@ void Books::segment(const SegmentGradient& gradient, int64_t k, const Tensor& co
 void Books::output(int64_t s, const Tensor& values, int64_t first_input) {
   const int64_t K = values.size(1);
   ledger_.outputs.select(0, s - first_step_).narrow(0, first_input * K, values.size(0) * K).copy_(values.reshape(-1).to(at::kCPU, at::kDouble));
+}
+
+void Books::put_into(SweepState& state) const {
+  for (const auto& [name, of] : accounts()) state.put("ledger/" + name, ledger_.*of);
+  state.put("quadrature_defect", defect_);
+  if (ledger_.keeps_largest()) state.put(of_the_chunk, contributions_);
+}
+
+void Books::take_from(const SweepState& state) {
+  for (const auto& [name, of] : accounts())
+    if ((ledger_.*of).defined()) ledger_.*of = state.at("ledger/" + name, ledger_.*of);
+  defect_ = state.find("quadrature_defect");
+  if (!ledger_.keeps_largest()) contributions_ = ledger_.contributions;
 }
 
 void Books::close() {

@@ -6,6 +6,7 @@
 #include <pathkernel/sweep/adjoint.h>
 #include <pathkernel/sweep/ledger.h>
 #include <pathkernel/sweep/segment_gradient.h>
+#include <pathkernel/sweep/sweep_state.h>
 #include <pathkernel/sweep/window.h>
 
 #include <vector>
@@ -22,8 +23,8 @@ class Books {
         bool path_kernel);
 
   /// Before and after a chunk of queries, the ledger's columns first_column … first_column+count−1: where only the largest contributions
-  /// are kept, all of the chunk's are held in between.
-  void begin_chunk(int64_t first_column, int64_t count);
+  /// are kept, all of the chunk's are held in between.  @param kept  a state from within this chunk, or nullptr
+  void begin_chunk(int64_t first_column, int64_t count, const SweepState* kept);
   void end_chunk();
   /// @param columns  int64 [n]: the ledger's columns that the account's n queries are
   void step(const StepTrace& trace, const StepAccount& account, const Tensor& columns);
@@ -33,6 +34,9 @@ class Books {
   const Tensor& quadrature_defect() const { return defect_; }
   /// The measurement before step s (or at the window's end). @param values [n, K], rows are inputs first_input…
   void output(int64_t s, const Tensor& values, int64_t first_input);
+  /// All accounts as they stand, and back.
+  void put_into(SweepState& state) const;
+  void take_from(const SweepState& state);
   /// Sums what is summed last: the residual.
   void close();
 

@@ -19,6 +19,8 @@ Tensors buffer_change(const PathSegment& segment, size_t j, at::ScalarType preci
   return change;
 }
 
+std::string lane_name(size_t k) { return fmt::format("lane/{}/", k); }
+
 }  // namespace
 
 std::vector<Window> stretches(const Window& window, int64_t stride, const std::vector<int64_t>& checkpoints) {
@@ -38,7 +40,25 @@ ChunkSweep::ChunkSweep(Shared& shared, int64_t first_input, Tensors inputs)
       path_(shared.model, std::move(inputs), shared.measurement),
       sampled_(sampled_steps(shared.window.steps(), shared.options.sampled_steps)) {}
 
-void ChunkSweep::run(const Network& final, const std::function<void(int64_t)>& step_done) {
+void ChunkSweep::put_into(SweepState& state) const {
+  for (size_t k = 0; k < lanes_.size(); ++k) lanes_[k].put_into(state, lane_name(k));
+}
+
+void ChunkSweep::begin(const Network& final) {
+  later_ = {final.weights, final.buffers, path_.at(final.weights, final.buffers)};
+  shared_.books.output(shared_.window.until, later_.point->values, first_input_);
+}
+
+/// Before `step`: the network there is replayed, the adjoints are those that were kept.
+void ChunkSweep::go_on(const SweepState& state, int64_t step) {
+  for (size_t k = 0; k < lanes_.size(); ++k) lanes_[k].take_from(state, lane_name(k), values(shared_.model.parameters()));
+  const PathSegment there = shared_.tracer.at(step);
+  const at::ScalarType precision = shared_.options.precision;
+  later_ = {in(precision, there.end_evaluated()), in(precision, there.end_buffers), nullptr};
+  later_.point = path_.at(later_.weights, later_.buffers);
+}
+
+void ChunkSweep::run(const Network& final, const SweepState* kept, const std::function<void(int64_t)>& step_done, const std::function<void(int64_t)>& stretch_done) {
   const SweepOptions& options = shared_.options;
   const int64_t K = path_.per_input(), n = path_.inputs();
   for (int64_t k = 0; k < K; ++k) {
@@ -46,11 +66,11 @@ void ChunkSweep::run(const Network& final, const std::function<void(int64_t)>& s
     lanes_.emplace_back(n, shared_.recording.manifest().batch, options.convention, options_of, &shared_.tracer.coupled_passes());
     columns_.push_back(at::arange(first_input_ * K + k, (first_input_ + n) * K, K, at::kLong));
   }
-  later_ = {final.weights, final.buffers, path_.at(final.weights, final.buffers)};
-  shared_.books.output(shared_.window.until, later_.point->values, first_input_);
-
   const std::vector<Window> pieces = stretches(shared_.window, options.stride, shared_.recording.checkpoint_steps());
-  for (size_t piece = pieces.size(); piece-- > 0;) {
+  const size_t left = kept != nullptr ? size_t(kept->number("stretches left")) : pieces.size();
+  if (kept != nullptr) go_on(*kept, pieces.at(left).from);
+  else begin(final);
+  for (size_t piece = left; piece-- > 0;) {
     const PathSegment segment = shared_.tracer.segment(pieces[piece].from, pieces[piece].until);
     if (options.stride > 1 && shared_.tracer.first_drift() >= 0) {  // stretches that end between checkpoints would not meet
       throw InvalidInput(fmt::format("explain: replay differs from the recording from step {} on, and --stride needs an exact replay; use --stride 1", shared_.tracer.first_drift()));
@@ -64,6 +84,7 @@ void ChunkSweep::run(const Network& final, const std::function<void(int64_t)>& s
       step_done(shared_.window.until - segment.steps[begin].step);
     }
     if (piece == 0) book_end(segment.steps.front(), segment.begin_memory);
+    else stretch_done(int64_t(piece));
   }
 }
 

@@ -39,10 +39,16 @@ class ChunkSweep {
   /// @param first_input  where the chunk's inputs stand among all
   ChunkSweep(Shared& shared, int64_t first_input, Tensors inputs);
 
-  /// @param step_done  called with the number of steps done
-  void run(const Network& final, const std::function<void(int64_t)>& step_done);
+  /// @param kept  goes on where put_into() was called; nullptr: from the window's end   @param step_done  called with the number of steps done
+  /// @param stretch_done  called between two stretches with the number of those left
+  void run(const Network& final, const SweepState* kept, const std::function<void(int64_t)>& step_done, const std::function<void(int64_t)>& stretch_done);
+
+  /// What this chunk adds to the sweep's state between two stretches.
+  void put_into(SweepState& state) const;
 
  private:
+  void begin(const Network& final);
+  void go_on(const SweepState& state, int64_t step);
   struct End { Tensors weights, buffers; std::unique_ptr<PathPoint> point; };
   void walk_block(const PathSegment& segment, size_t begin, size_t end);
   void sample(const PathSegment& segment, size_t begin, size_t end, const SegmentGradient& coarse, const SegmentEnd& from, const SegmentEnd& to);

@@ -87,10 +87,12 @@ void CoupledPasses::check(const CoupledShares& shares, const Tensors& lambda) co
   double largest = 0;
   for (const Tensor& t : lambda) largest = t.defined() && t.numel() > 0 ? std::max(largest, t.abs().max().item<double>()) : largest;
   const Tensor off = (shares.by_example.sum(0) - shares.by_parameter.sum(0)).abs();
-  const Tensor allowed = (shares.by_example.abs().sum(0) + shares.by_parameter.abs().sum(0)) * (float64 ? 1e-10 : 1e-3) + largest * (float64 ? 1e-13 : 1e-4);
+  const Tensor size = shares.by_example.abs().sum(0) + shares.by_parameter.abs().sum(0);
+  const Tensor allowed = size * (float64 ? 1e-10 : 1e-3) + largest * (float64 ? 1e-13 : 1e-4);
   if (!off.gt(allowed).any().item<bool>()) return;
-  throw InvariantViolated(fmt::format("the coupled examples of a batch do not add up to its gradient (off by {:.2g}, of {:.2g}): the training pass is not the function that was taken forwards. "
-                                      "A backward pass of its own, or random numbers that another precision draws otherwise, is the usual reason",
+  throw InvariantViolated(fmt::format("the coupled examples of a batch do not add up to its gradient (off by {:.2g}, of {:.2g}): the training pass is "
+                                      "not the function that was taken forwards. A backward pass of its own, or random numbers that another precision "
+                                      "draws otherwise, is the usual reason",
                                       off.max().item<double>(), shares.by_parameter.sum(0).abs().max().item<double>()));
 }
 

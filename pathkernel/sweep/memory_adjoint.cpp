@@ -138,4 +138,33 @@ Tensor MemoryAdjoint::product(const FactorList& rows, int64_t count) const {
 
 Tensor MemoryAdjoint::along(const Tensor& v) const { return product({dense_factor(v.unsqueeze(0))}, 1)[0]; }
 
+void MemoryAdjoint::put_into(SweepState& state, const std::string& prefix) const {
+  state.put(prefix + "dense", dense_);
+  state.put(prefix + "carried", carried_);
+  state.put(prefix + "plan", at::tensor({int64_t(planned_), plan_.lags, int64_t(plan_.dense_never), used_, next_}, at::kLong));
+  if (!left_.defined()) return;
+  state.put(prefix + "left", left_.narrow(0, 0, used_ * n_));  // the other rows have not been written yet
+  state.put(prefix + "right", right_.narrow(0, 0, used_ * n_));
+  state.put(prefix + "weights", at::tensor(weights_, at::kDouble));
+}
+
+void MemoryAdjoint::take_from(const SweepState& state, const std::string& prefix) {
+  dense_ = state.find(prefix + "dense", options_.device());
+  carried_ = state.number(prefix + "carried");
+  const Tensor plan = state.at(prefix + "plan", at::zeros({5}, at::kLong));
+  const int64_t* numbers = plan.const_data_ptr<int64_t>();
+  planned_ = numbers[0] != 0;
+  plan_ = {numbers[1], numbers[2] != 0};
+  used_ = numbers[3];
+  next_ = numbers[4];
+  const Tensor left = state.find(prefix + "left", options_.device()), right = state.find(prefix + "right", options_.device());
+  if (!left.defined()) return;
+  left_ = at::empty({plan_.lags * n_, left.size(1)}, options_);
+  right_ = at::empty({plan_.lags * n_, right.size(1)}, options_);
+  left_.narrow(0, 0, used_ * n_).copy_(left);
+  right_.narrow(0, 0, used_ * n_).copy_(right);
+  const Tensor weights = state.at(prefix + "weights", at::zeros({plan_.lags}, at::kDouble));
+  weights_.assign(weights.const_data_ptr<double>(), weights.const_data_ptr<double>() + plan_.lags);
+}
+
 }  // namespace pathkernel

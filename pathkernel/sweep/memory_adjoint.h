@@ -1,8 +1,10 @@
 #pragma once
 
+#include <pathkernel/sweep/sweep_state.h>
 #include <pathkernel/tangent/contraction.h>
 #include <pathkernel/train/linear_form.h>
 
+#include <string>
 #include <vector>
 
 namespace pathkernel {
@@ -48,6 +50,10 @@ class MemoryAdjoint {
   Written written();
   /// The dense part holds the whole of p now, with nothing left to multiply in.
   void settled() { carried_ = 1; }
+
+  /// All of it, under names that begin with `prefix`.
+  void put_into(SweepState& state, const std::string& prefix) const;
+  void take_from(const SweepState& state, const std::string& prefix);
 
  private:
   void keep(const Factor& G, double weight);

@@ -10,6 +10,7 @@
 #include <pathkernel/sweep/plan.h>
 #include <pathkernel/sweep/queries.h>
 #include <pathkernel/sweep/segment_gradient.h>
+#include <pathkernel/sweep/sweep_state.h>
 
 #include <functional>
 
@@ -33,6 +34,7 @@ struct SweepOptions {
   bool check = true;                      ///< assert the invariants of design.md section 4 at every step
   Timings* timings = nullptr;             ///< where the time goes, for benchmarks
   std::function<void(const SweepPlan&)> planned;  ///< told before anything is swept; may throw
+  SweepKeeper* keeper = nullptr;          ///< where the state is left now and then, and taken up from
   bool strict = false;                    ///< a replayed step that differs from the recording is an error
 };
 

@@ -28,8 +28,8 @@ LinearForm in_precision(LinearForm form, at::ScalarType precision) {
 
 /// What the run's own arithmetic may be off by, per size of the numbers that are added.
 struct Allowance {
-  double weights, terms, least;
-  static Allowance of(at::ScalarType dtype) { return dtype == at::kDouble ? Allowance{1e-14, 1e-9, 1e-300} : Allowance{1e-6, 2e-3, 1e-37}; }
+  double weights, terms, least, parts;
+  static Allowance of(at::ScalarType dtype) { return dtype == at::kDouble ? Allowance{1e-14, 1e-9, 1e-300, 1e-12} : Allowance{1e-6, 2e-3, 1e-37, 1e-5}; }
 };
 
 /// Parameters, optimizer memory and average between two steps.
@@ -44,6 +44,28 @@ Tensor clipped(const StepTrace& trace, size_t l, Tensor gradient) {
   if (!trace.regulariser.empty()) gradient = gradient + trace.regulariser[l];
   if (form.kappa != 1) gradient = gradient * form.kappa;
   return form.M.defined() ? gradient * form.M : gradient;
+}
+
+/// Of one step, one per parameter, flat.
+struct Gradients {
+  Tensors sum;  ///< Σ_i b_i g_i, in the evaluation precision
+  Tensors own;  ///< what autograd gave the optimizer, where `sum` is another precision's (coupled passes run again); else empty
+};
+
+/// What a step's rounding was made of, and the rounding.
+struct Rounded {
+  StepNumbers numbers;
+  Tensor exact_memory, rho;
+  StepSizes sizes;
+};
+
+/// A second look at a step's rounding where D∘m and E∘u may cancel in the update (Lion, where its c is small): what is left of them is
+/// known no better than m and u themselves are.  @param allowed  by the first look   @return the largest share of what this one allows
+double share_of_cancelled(const LinearForm& form, const Rounded& r, double allowed, double parts) {
+  const Tensor D = form.D.diagonal.to(at::kDouble), E = form.E.diagonal.to(at::kDouble), m = flat64(r.numbers.m1);
+  const Tensor u = flat64(r.numbers.u) + flat64(r.numbers.w0) * form.omega_c;
+  const Tensor own = flat64(r.rho) + D * (m - r.exact_memory);  // with the run's own memory
+  return largest(own / ((D.abs() * largest(m) + E.abs() * largest(u)) * parts + allowed));
 }
 
 }  // namespace
@@ -65,12 +87,13 @@ struct Tracer::Impl {
 
   void go_to(int64_t s);
   State state() const;
-  StepTrace trace_step(const State& before, std::vector<Tensors>& sums);
-  std::vector<State> trace_steps(int64_t begin, int64_t end, std::vector<StepTrace>& steps, std::vector<Tensors>& sums);
+  StepTrace trace_step(const State& before, std::vector<Gradients>& gradients);
+  std::vector<State> trace_steps(int64_t begin, int64_t end, std::vector<StepTrace>& steps, std::vector<Gradients>& gradients);
   void note_drift(int64_t s);
   Tensor sum_of_gradients(const StepTrace& trace, size_t l) const;
-  void check_batch(const StepTrace& trace, size_t l, const Tensor& sum, const Tensor& batch_gradient) const;
-  void roundings(StepTrace& trace, size_t l, const State& before, State& after, const Tensor& gradient);
+  void check_batch(const StepTrace& trace, size_t l, const Tensor& sum, const Tensors& batch_gradients) const;
+  void roundings(StepTrace& trace, size_t l, const State& before, State& after, const Gradients& gradients);
+  void check_form(const StepTrace& trace, size_t l, const Rounded& rounded);
   void end_at_checkpoint(PathSegment& segment, State& last, int64_t end);
 };
 
@@ -85,6 +108,19 @@ CoupledPasses& Tracer::coupled_passes() { return impl_->coupled_passes; }
 double Tracer::largest_mismatch() const { return impl_->largest_mismatch; }
 int64_t Tracer::first_drift() const { return impl_->first_drift; }
 const Objective& Tracer::objective() const { return impl_->replay.trainer().objective(); }
+
+void Tracer::put_into(SweepState& state) const {
+  state.put("tracer/largest_mismatch", impl_->largest_mismatch);
+  state.put("tracer/first_drift", static_cast<double>(impl_->first_drift));
+  state.put("tracer/coupled", impl_->coupled ? 1. : 0.);
+}
+
+void Tracer::take_from(const SweepState& state) {
+  impl_->largest_mismatch = std::max(impl_->largest_mismatch, state.number("tracer/largest_mismatch"));
+  impl_->coupled = impl_->coupled || state.number("tracer/coupled") != 0;
+  const auto drift = static_cast<int64_t>(state.number("tracer/first_drift"));
+  if (drift >= 0 && (impl_->first_drift < 0 || drift < impl_->first_drift)) impl_->first_drift = drift;
+}
 
 void Tracer::Impl::note_drift(int64_t s) {
   if (options.strict) throw ReplayMismatch(fmt::format("replay of {} differs from the recording at step {} (stopped because of --strict)", recording.folder(), s));
@@ -121,13 +157,18 @@ Tensor Tracer::Impl::sum_of_gradients(const StepTrace& trace, size_t l) const {
 }
 
 // Invariant 3: Σ_i b_i g_i is the gradient autograd computed for the batch.
-void Tracer::Impl::check_batch(const StepTrace& trace, size_t l, const Tensor& sum, const Tensor& batch_gradient) const {
+void Tracer::Impl::check_batch(const StepTrace& trace, size_t l, const Tensor& sum, const Tensors& batch_gradients) const {
   const bool float64 = live_parameters[l].scalar_type() == at::kDouble;
+  const Tensor& batch_gradient = batch_gradients[l];
   const Difference d = largest_difference(sum, batch_gradient.defined() ? batch_gradient.reshape(-1) : at::zeros_like(sum));
   if (d.off <= (float64 ? 1e-10 : 2e-3) * std::max(d.of_a, d.of_b)) return;
   // A gradient that cancels to nothing leaves only the rounding of its terms.
   double terms = 0;
   for (const Pass& pass : trace.passes) {
+    // Coupled: no terms to look at; those of a bias before batch norm are as large as its neighbours' gradients.
+    for (size_t k = 0; pass.coupled && k < batch_gradients.size(); ++k) {
+      if (batch_gradients[k].defined()) terms = std::max(terms, largest(batch_gradients[k]));
+    }
     if (pass.coupled) continue;
     for (const Factor& f : pass.gradients.parameters[l]) terms = std::max(terms, largest(f.left) * (f.right.defined() ? largest(f.right) : 1) * double(f.terms()));
   }
@@ -137,20 +178,37 @@ void Tracer::Impl::check_batch(const StepTrace& trace, size_t l, const Tensor& s
 }
 
 // ρ, m̂ and the average's rounding, from the stored numbers, with the coefficients the sweep will use.
-void Tracer::Impl::roundings(StepTrace& trace, size_t l, const State& before, State& after, const Tensor& gradient) {
+void Tracer::Impl::roundings(StepTrace& trace, size_t l, const State& before, State& after, const Gradients& gradients) {
   const auto flat = [](const Tensors& t, size_t k) { return t.empty() ? Tensor() : t[k].detach().reshape(-1); };
   const Tensor w = flat(before.weights, l), next = flat(after.weights, l);
-  Tensor rho = at::empty_like(w, w.options().dtype(options.precision)), exact_memory = before.memory.empty() ? Tensor() : before.exact_memory[l];
-  const StepSizes sizes = step_rounding(trace.form[l], {w, next, flat(before.memory, l), flat(after.memory, l), clipped(trace, l, gradient)}, exact_memory, rho);
-  if (exact_memory.defined()) after.exact_memory[l] = exact_memory;  // carried on in place
-  trace.rounding.push_back(rho);
+  Rounded r{{w, next, flat(before.memory, l), flat(after.memory, l), clipped(trace, l, gradients.sum[l])},
+            before.memory.empty() ? Tensor() : before.exact_memory[l],
+            at::empty_like(w, w.options().dtype(options.precision)),
+            {}};
+  r.sizes = step_rounding(trace.form[l], r.numbers, r.exact_memory, r.rho);
+  if (r.exact_memory.defined()) after.exact_memory[l] = r.exact_memory;  // carried on in place
+  trace.rounding.push_back(r.rho);
   if (options.average) {
     const Tensor mean = flat64(before.average[l]);
     trace.average_rounding.push_back((flat64(after.average[l]) - mean - (flat64(next) - mean) * trace.share_of_new).to(options.precision));
   }
-  const Allowance allowance = Allowance::of(w.scalar_type());
-  const double share = std::max(sizes.rounding / (allowance.weights * sizes.weights + allowance.terms * sizes.expected + allowance.least),
-                                sizes.memory_rounding / (allowance.terms * sizes.memory + allowance.least));
+  if (gradients.own.empty()) {
+    check_form(trace, l, r);
+    return;
+  }
+  // The form is asserted of the gradient that the optimizer was given.
+  Rounded own{{w, next, r.numbers.m0, r.numbers.m1, clipped(trace, l, gradients.own[l])}, r.numbers.m0.defined() ? flat64(r.numbers.m0).clone() : Tensor(), at::empty_like(r.rho), {}};
+  own.sizes = step_rounding(trace.form[l], own.numbers, own.exact_memory, own.rho);
+  check_form(trace, l, own);
+}
+
+void Tracer::Impl::check_form(const StepTrace& trace, size_t l, const Rounded& r) {
+  const LinearForm& form = trace.form[l];
+  const Allowance allowance = Allowance::of(r.numbers.w0.scalar_type());
+  const double allowed = allowance.weights * r.sizes.weights + allowance.terms * r.sizes.expected + allowance.least;
+  double of_update = r.sizes.rounding / allowed;
+  if (of_update > 1 && r.exact_memory.defined() && form.D.is_diagonal() && form.E.is_diagonal()) of_update = share_of_cancelled(form, r, allowed, allowance.parts);
+  const double share = std::max(of_update, r.sizes.memory_rounding / (allowance.terms * r.sizes.memory + allowance.least));
   largest_mismatch = std::max(largest_mismatch, trace.exact ? share : 0);
   if (options.check && trace.exact && !(share <= 1)) {
     throw InvariantViolated(fmt::format("step {}: the optimizer's linear form does not give the update of parameter '{}' (off by {:.2g} times what rounding allows)",
@@ -158,8 +216,8 @@ void Tracer::Impl::roundings(StepTrace& trace, size_t l, const State& before, St
   }
 }
 
-/// Repeats one step and catches it; the roundings wait for the state after it.  @param sums  Σ_i b_i g_i of the step is added
-StepTrace Tracer::Impl::trace_step(const State& before, std::vector<Tensors>& sums) {
+/// Repeats one step and catches it; the roundings wait for the state after it.
+StepTrace Tracer::Impl::trace_step(const State& before, std::vector<Gradients>& gradients) {
   StepTrace trace;
   trace.step = replay.position();
   trace.weights = before.weights;
@@ -179,17 +237,23 @@ StepTrace Tracer::Impl::trace_step(const State& before, std::vector<Tensors>& su
   const Timed timed(options.timings, "linear form and checks");
   if (!trace.exact) note_drift(trace.step);
   trace.passes = std::move(watch.passes);
+  bool again = false;  // gradients of the run's own precision do not serve
   for (const Pass& pass : trace.passes) {
-    if (pass.coupled && pass.coupled->gradient.empty()) coupled_passes.find_gradient(trace.weights, *pass.coupled);
+    if (!pass.coupled || !pass.coupled->gradient.empty()) continue;
+    coupled_passes.find_gradient(trace.weights, *pass.coupled);
+    again = true;
   }
   if (options.average) trace.share_of_new = replay.trainer().average()->share_of_new(trace.weights.front().scalar_type());
   for (const LinearForm& form : replay.trainer().optimizer().linear_form()) trace.form.push_back(in_precision(form, options.precision));
-  Tensors sum;
+  Gradients found;
   for (size_t l = 0; l < trace.weights.size(); ++l) {
-    sum.push_back(sum_of_gradients(trace, l));
-    if (options.check) check_batch(trace, l, sum.back(), watch.batch_gradient[l]);
+    found.sum.push_back(sum_of_gradients(trace, l));
+    if (options.check) check_batch(trace, l, found.sum.back(), watch.batch_gradient);
+    if (!again) continue;
+    const Tensor& own = watch.batch_gradient[l];
+    found.own.push_back(own.defined() ? own.to(options.precision).reshape(-1) : at::zeros_like(found.sum.back()));
   }
-  sums.push_back(std::move(sum));
+  gradients.push_back(std::move(found));
   return trace;
 }
 
@@ -203,11 +267,11 @@ void Tracer::Impl::end_at_checkpoint(PathSegment& segment, State& last, int64_t 
 }
 
 /// @return the states before every step and after the last
-std::vector<State> Tracer::Impl::trace_steps(int64_t begin, int64_t end, std::vector<StepTrace>& steps, std::vector<Tensors>& sums) {
+std::vector<State> Tracer::Impl::trace_steps(int64_t begin, int64_t end, std::vector<StepTrace>& steps, std::vector<Gradients>& gradients) {
   go_to(begin);
   std::vector<State> states = {state()};
   while (replay.position() < end) {
-    steps.push_back(trace_step(states.back(), sums));
+    steps.push_back(trace_step(states.back(), gradients));
     states.push_back(state());
   }
   return states;
@@ -216,15 +280,15 @@ std::vector<State> Tracer::Impl::trace_steps(int64_t begin, int64_t end, std::ve
 PathSegment Tracer::segment(int64_t begin, int64_t end) {
   Impl& I = *impl_;
   PathSegment out;
-  std::vector<Tensors> sums;  // Σ_i b_i g_i, until the state after the step is known
+  std::vector<Gradients> gradients;  // until the state after the step is known
   std::vector<State> states;
   try {
-    states = I.trace_steps(begin, end, out.steps, sums);
+    states = I.trace_steps(begin, end, out.steps, gradients);
   } catch (const CoupledBatch&) {
     I.coupled = true;
     out.steps.clear();
-    sums.clear();
-    states = I.trace_steps(begin, end, out.steps, sums);
+    gradients.clear();
+    states = I.trace_steps(begin, end, out.steps, gradients);
   }
   out.begin_memory = states.front().memory;
   out.end_weights = states.back().weights;
@@ -237,7 +301,7 @@ PathSegment Tracer::segment(int64_t begin, int64_t end) {
   for (const Tensor& m : states.front().memory) states.front().exact_memory.push_back(flat64(m).clone());
   for (size_t k = 0; k < out.steps.size(); ++k) {
     states[k + 1].exact_memory.resize(states[k].exact_memory.size());
-    for (size_t l = 0; l < out.steps[k].weights.size(); ++l) I.roundings(out.steps[k], l, states[k], states[k + 1], sums[k][l]);
+    for (size_t l = 0; l < out.steps[k].weights.size(); ++l) I.roundings(out.steps[k], l, states[k], states[k + 1], gradients[k]);
     states[k].exact_memory.clear();
   }
   for (size_t l = 0; l < states.back().exact_memory.size(); ++l)

@@ -3,6 +3,7 @@
 #include <pathkernel/core/timings.h>
 #include <pathkernel/record/replay.h>
 #include <pathkernel/sweep/coupled_pass.h>
+#include <pathkernel/sweep/sweep_state.h>
 #include <pathkernel/tangent/factors.h>
 #include <pathkernel/train/linear_form.h>
 
@@ -81,6 +82,10 @@ class Tracer {
   double largest_mismatch() const;  ///< of the frozen linear form over all steps, as a share of its allowance
   int64_t first_drift() const;      ///< −1: none
   const Objective& objective() const;
+
+  /// What it found of the steps it replayed.
+  void put_into(SweepState& state) const;
+  void take_from(const SweepState& state);
 
  private:
   struct Impl;

@@ -59,6 +59,16 @@ void Uncertainty::sample(const StepTrace& trace, const FactorSet& G, const Facto
 
 Tensor Uncertainty::estimate() const { return at::where(size_ > 0, at::sqrt(change_ / at::where(size_ > 0, size_, 1)), 0); }
 
+void Uncertainty::put_into(SweepState& state) const {
+  state.put("uncertainty/change", change_);
+  state.put("uncertainty/size", size_);
+}
+
+void Uncertainty::take_from(const SweepState& state) {
+  change_ = state.at("uncertainty/change", change_);
+  size_ = state.at("uncertainty/size", size_);
+}
+
 std::vector<bool> sampled_steps(int64_t T, int64_t count) {
   std::vector<bool> chosen(size_t(T), false);
   count = std::min(count, T);

@@ -51,13 +51,13 @@ class PushCall {
 /// A push takes tangents through one operation as autograd differentiates it, for all queries at once. The formula stands above each.
 /// @return one tangent per output, from the first on, undefined for zero; fewer than there are outputs where the rest is not its
 /// business, none at all where it leaves the operation to forward_mode
-using Push = std::function<Tensors(const PushCall&)>;
+using PushRule = std::function<Tensors(const PushCall&)>;
 
 /// The push for an operation, "aten::relu"; nullptr when there is none.
-const Push* find_push(const std::string& name);
+const PushRule* find_push(const std::string& name);
 
 /// Pushes are kept in small files by kind; each adds its own here.
-using PushTable = std::vector<std::pair<std::string, Push>>;
+using PushTable = std::vector<std::pair<std::string, PushRule>>;
 PushTable linear_pushes();
 PushTable bilinear_pushes();
 PushTable pointwise_pushes();

@@ -64,7 +64,7 @@ class Walk {
       return;
     }
     const PushCall call(tape_, node, tangents_, queries_);
-    const Push* push = only_forward_mode_ ? nullptr : find_push(node.name);
+    const PushRule* push = only_forward_mode_ ? nullptr : find_push(node.name);
     Tensors out = push != nullptr ? (*push)(call) : Tensors();
     for (size_t k = out.size(); k < node.outputs.size(); ++k) {
       if (!wanted(node.outputs[k])) continue;

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sqlite3
 
 import numpy as np
 import program
@@ -193,8 +192,7 @@ def test_data_that_changed(recording, data):
 
 
 def test_drift_is_reported_or_refused(recording):
-    with sqlite3.connect(recording / "recording.sqlite") as database:
-        database.execute("UPDATE steps SET hash='0123456789abcdef' WHERE step=5")
+    program.change_step(recording, 5, hash="0123456789abcdef")
     refuses(recording, "--strict", parts=["step 5", "--strict"], code=4)
     done = explain(recording)
     assert "drifted from step 5" in done.stdout and "booked as rounding" in done.stdout
@@ -204,8 +202,7 @@ def test_drift_is_reported_or_refused(recording):
 
 
 def test_other_steps_than_recorded_are_rounding(recording):
-    with sqlite3.connect(recording / "recording.sqlite") as database:
-        database.execute("UPDATE steps SET lr=0.02 WHERE step=5")
+    program.change_step(recording, 5, lr=0.02)
     result = json.loads(explain(recording, "--precision", "double", "--json").stdout)
     assert result["replay_exact"] is False and result["rounding_to_change"] > 1e-3
     assert result["residual_to_contributions"] <= 1e-12

@@ -118,8 +118,7 @@ def test_flipped_bit_in_a_checkpoint(data, tmp_path):
 
 def test_changed_log_is_found_and_the_step_named(data, tmp_path):
     train(data, tmp_path / "run")
-    with sqlite3.connect(tmp_path / "run/recording.sqlite") as database:
-        database.execute("UPDATE steps SET lr=0.02 WHERE step=2")
+    program.change_step(tmp_path / "run", 2, lr=0.02)
     says(program.run("verify", tmp_path / "run", code=4), "step 2 of 5")
     done = program.run("verify", tmp_path / "run", "--json", code=4)
     assert json.loads(done.stdout)["first_difference"] == 2
@@ -144,17 +143,33 @@ def test_other_data_are_refused(data, tmp_path):
     says(program.run("verify", tmp_path / "run", code=3), "fingerprint")
 
 
-@pytest.mark.parametrize("what", ["missing", "empty folder", "file", "foreign database", "text", "other version"])
+@pytest.mark.parametrize("column, value", [("lr", 0.02), ("loss", 1.0), ("random_seed", "0" * 16), ("hash", "f" * 16), ("checksum", "0" * 16)])
+def test_damaged_line_of_the_log(column, value, data, tmp_path):
+    train(data, tmp_path / "run")
+    with sqlite3.connect(tmp_path / "run/recording.sqlite") as database:
+        database.execute(f"UPDATE steps SET {column}=? WHERE step=4", (value,))
+    for command in ("info", "verify"):
+        says(program.run(command, tmp_path / "run", code=3), tmp_path / "run/recording.sqlite", "line of step 4 was changed or damaged")
+
+
+def test_damaged_manifest(data, tmp_path):
+    train(data, tmp_path / "run")
+    with sqlite3.connect(tmp_path / "run/recording.sqlite") as database:
+        database.execute("UPDATE manifest SET value=3 WHERE key='batch'")
+    says(program.run("info", tmp_path / "run", code=3), tmp_path / "run/recording.sqlite", "the manifest was changed or damaged")
+
+
+@pytest.mark.parametrize("what", ["missing", "empty folder", "file", "foreign database", "text", "older version", "newer version"])
 def test_no_recording(what, data, tmp_path):
     folder = tmp_path / "thing"
     expected = {"missing": "no such folder", "empty folder": "is no recording", "file": "is no folder",
-                "foreign database": "another program", "text": "no SQLite database", "other version": "format version 9"}  # fmt: skip
+                "foreign database": "another program", "text": "no SQLite database", "older version": "format version 1,", "newer version": "format version 9,"}  # fmt: skip
     if what == "file":
         folder.write_text("x")
-    elif what == "other version":
+    elif what.endswith("version"):
         train(data, folder)
         with sqlite3.connect(folder / "recording.sqlite") as database:
-            database.execute("PRAGMA user_version=9")
+            database.execute(f"PRAGMA user_version={1 if what.startswith('older') else 9}")
     elif what != "missing":
         folder.mkdir()
     if what == "foreign database":
@@ -162,7 +177,7 @@ def test_no_recording(what, data, tmp_path):
             database.execute("CREATE TABLE t(x)")
     elif what == "text":
         (folder / "recording.sqlite").write_text("no database " * 100)
-    for command in ("info", "verify"):
+    for command in ("info", "verify", "resume"):
         says(program.run(command, folder, code=3), folder, expected[what])
 
 
@@ -314,5 +329,5 @@ def test_bad_settings_are_refused_before_anything_is_written(data, tmp_path):
 
 def test_help_and_version():
     assert program.run("--version").stdout.startswith("pathkernel 0.")
-    for command in ("train", "verify", "info"):
+    for command in ("train", "resume", "verify", "info"):
         assert "Example" in program.run(command, "--help").stdout

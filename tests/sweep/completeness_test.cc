@@ -9,7 +9,7 @@
 #include <gtest/gtest.h>
 #include <pathkernel/data/batch_order.h>
 #include <pathkernel/explain/agreement.h>
-#include <pathkernel/record/database.h>
+#include <pathkernel/record/format.h>
 #include <pathkernel/tangent/contraction.h>
 #include <pathkernel/train/objective.h>
 
@@ -217,8 +217,11 @@ TEST(Completeness, InterruptedRun) {
     const Ledger whole = run.explain(queries, testing::in_double("logits"));
     const int64_t T = run.open().steps();
     std::filesystem::remove(run.open().checkpoint_steps().back() == T ? run.path() + "/checkpoints/step-0000000" + std::to_string(T) + ".safetensors" : "");
-    Database(run.path() + "/recording.sqlite", Database::Access::existing)
-        .run("DELETE FROM checkpoints WHERE step=" + std::to_string(T) + "; UPDATE manifest SET value='\"running\"' WHERE key='status'");
+    {
+      Database database(run.path() + "/recording.sqlite", Database::Access::existing);
+      database.run("DELETE FROM checkpoints WHERE step=" + std::to_string(T) + "; UPDATE manifest SET value='\"running\"' WHERE key='status'");
+      format::seal(database);
+    }
     EXPECT_EQ(run.open().status(), RunStatus::running);
     EXPECT_LT(run.open().checkpoint_steps().back(), T);
     const Ledger ledger = run.explain(queries, testing::in_double("logits"));

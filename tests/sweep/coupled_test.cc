@@ -118,6 +118,29 @@ TEST_P(Coupled, Float32AndItsPathInFloat64) {
   EXPECT_LE(((rough.contributions - fine.contributions).abs().sum(0) / fine.contributions.abs().sum(0)).max().item<double>(), 1e-4);
 }
 
+/// A bias before batch norm has no gradient: what floating point makes of that drives Adam, which divides by it. The shares stay
+/// small (those of the summed loss's rows would be some 1e6), and what the noise did is rounding.
+TEST(CoupledNoise, BiasBeforeBatchNorm) {
+  const auto net = [](at::ScalarType dtype) -> std::unique_ptr<Model> {
+    at::manual_seed(6);
+    const auto make = [=](std::vector<int64_t> shape) { return (at::randn(shape, at::kDouble) * 0.6).to(dtype); };
+    NamedTensors w = {{"a", make({8, 60})}, {"bias", make({8})}, {"scale", make({8}) + 1}, {"b", make({3, 8})}};
+    NamedTensors buffers = {{"mean", at::zeros({8}, dtype)}, {"var", at::ones({8}, dtype)}};
+    return std::make_unique<testing::FunctionModel>(w, buffers, [](const Tensors& w, const Tensors& b, const Tensor& x, Mode mode) {
+      return at::linear(at::tanh(at::batch_norm(at::linear(x.flatten(1), w[0], w[1]), w[2], {}, b[0], b[1], mode == Mode::train, 0.1, 1e-5, true)), w[3]);
+    });
+  };
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble}) {
+    const RecordedRun run([=] { return net(dtype); }, images(18, dtype), testing::manifest(adamw(), "cross-entropy", 7), shuffled_batches(18, 7, 3, 3));
+    const Ledger ledger = run.explain(testing::first_inputs(run.data(), 4), testing::in_double("log-odds"));
+    expect_complete(ledger, 1e-10);
+    EXPECT_LE(largest(ledger.contributions), 10);
+    const int64_t bias = 1;
+    EXPECT_LE(largest(ledger.by_layer[bias]), 1e-8);
+    EXPECT_EQ(largest(ledger.rounding) > 1e-3, dtype == at::kFloat);
+  }
+}
+
 /// Chunks of queries, several measurements at once, a window, a stride: the same shares or as complete.
 TEST_P(Coupled, HoweverItIsAsked) {
   const RecordedRun run = resnet_run({.optimizer = GetParam()});

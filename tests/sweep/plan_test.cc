@@ -152,6 +152,7 @@ TEST(Plan, BeyondTheMostNumbersAsManyAreKeptAsFit) {
   EXPECT_NE(plan.brief().find("contributions of each query, the others as a sum"), std::string::npos);
   plan.fit_ledger(77, numbers);
   EXPECT_EQ(plan.keep, 77);
+  plan.memory = int64_t(8) << 30;
   plan.fit_ledger(99999, numbers);
   EXPECT_EQ(plan.keep, 60000);
   plan.sizes.path_kernel = true;

@@ -44,6 +44,9 @@ std::pair<Tensor, Tensor> gauss(int64_t n) {
   return {(nodes + 1) / 2, vectors.select(0, 0).square()};
 }
 
+/// The weights of the network that is asked: their average, where one is kept.
+const NamedTensors& asked(const Checkpoint& c) { return c.average.empty() ? c.parameters : c.average; }
+
 /// ∫ ∂f_q/∂w along the segment by autograd, [Q, P] (logit 1 of each query).
 Tensor line_integral(Model& model, const Checkpoint& now, const Checkpoint& next, const Tensor& queries) {
   const auto [nodes, weights] = gauss(16);
@@ -56,7 +59,7 @@ Tensor line_integral(Model& model, const Checkpoint& now, const Checkpoint& next
   for (int64_t q = 0; q < queries.size(0); ++q) {
     Tensor sum;
     for (int64_t j = 0; j < nodes.size(0); ++j) {
-      model.bind_parameters(between(now.parameters, next.parameters, nodes[j]));
+      model.bind_parameters(between(asked(now), asked(next), nodes[j]));
       model.bind_buffers(between(now.buffers, next.buffers, nodes[j]));
       model.forward({queries.narrow(0, q, 1)}, Mode::eval)[0][0][1].backward();
       const Tensor part = take_gradients(model) * weights[j];
@@ -69,7 +72,7 @@ Tensor line_integral(Model& model, const Checkpoint& now, const Checkpoint& next
 
 /// G [Q, P], and G^β·Δβ [Q].
 std::pair<Tensor, Tensor> secant(Model& model, const Checkpoint& now, const Checkpoint& next, const Tensor& queries) {
-  const Tensors w0 = values(now.parameters), w1 = values(next.parameters), b0 = values(now.buffers), b1 = values(next.buffers);
+  const Tensors w0 = values(asked(now)), w1 = values(asked(next)), b0 = values(now.buffers), b1 = values(next.buffers);
   const auto measurement = make_measurement("logit:1", *make_objective("cross-entropy"), {"0", "1", "2"});
   model.bind_parameters(w1);
   model.bind_buffers(b1);
@@ -98,6 +101,7 @@ struct Path {
   std::vector<Tensor> indices;
   std::vector<Coefficients> form;
   std::vector<double> lr;
+  double ema = 0;
 };
 
 /// b_i g_i of one step, [B, P].
@@ -132,6 +136,7 @@ Path walk(const testing::RecordedRun& run, const OptimizerSettings& optimizer, c
   const auto model = run.model();
   Path path;
   path.buffers = at::zeros({queries.size(0)}, at::kDouble);
+  path.ema = recording.manifest().ema;
   Checkpoint now = recording.checkpoint(0);
   path.weights.push_back(flat(values(now.parameters)));
   for (int64_t s = 0; s < recording.steps(); ++s) {
@@ -161,6 +166,7 @@ Tensor forward_split(const Path& path, const std::vector<Tensor>& G, Convention 
   const int64_t P = path.weights[0].size(0);
   Tensor memory = at::zeros({D + 1, P}, at::kDouble), weights = at::zeros({D + 1, P}, at::kDouble);
   weights[D].copy_(path.weights[0]);
+  Tensor asked = weights.clone();
   Tensor split = at::zeros({D + 1, G[0].size(0)}, at::kDouble);
   int64_t first = 0;
   for (size_t s = 0; s < G.size(); ++s) {
@@ -180,7 +186,9 @@ Tensor forward_split(const Path& path, const std::vector<Tensor>& G, Convention 
     const Tensor delta = decay - f.D * memory - f.E * u;
     EXPECT_LE((delta.sum(0) - (path.weights[s + 1] - path.weights[s])).abs().max().item<double>(), 1e-13) << "the pieces do not sum to the stored update at step " << s;
     weights = weights + delta;
-    split.add_(at::matmul(delta, G[s].t()));
+    const Tensor next = path.ema > 0 ? asked * path.ema + weights * (1 - path.ema) : weights;
+    split.add_(at::matmul(next - asked, G[s].t()));
+    asked = next;
   }
   return split;
 }
@@ -226,6 +234,30 @@ TEST_P(Split, EqualsTheForwardSplitOfEveryState) {
       EXPECT_LE((one - other).abs().max().item<double>(), 1e-6 * one.abs().max().item<double>());
       EXPECT_GT(one.abs().min().item<double>(), 0);
     }
+  }
+}
+
+TEST_P(Split, EqualsTheForwardSplitOfTheAveragedNetwork) {
+  const std::vector<Tensor> batches = shuffled_batches(N, B, epochs, 3);
+  Manifest manifest = testing::manifest(GetParam().settings, "cross-entropy", B);
+  manifest.checkpoint_every = 1;
+  manifest.ema = 0.7;
+  const testing::RecordedRun run(testing::network("mlp:5-8-8-3", "tanh"), testing::random_classes(N, {inputs}, classes, 1), manifest, batches);
+  const Dataset data = testing::random_classes(3, {inputs}, classes, 2);
+  const Path path = walk(run, GetParam().settings, data.inputs, /*coupled=*/false);
+  for (const Convention convention : {Convention::propagate, Convention::ledger}) {
+    SCOPED_TRACE(convention == Convention::propagate ? "propagate" : "ledger");
+    const Tensor split = forward_split(path, path.G_secant, convention);
+    const int64_t D = split.size(0) - 1;
+    const Tensor shares = at::zeros({N, split.size(1)}, at::kDouble).index_add_(0, at::cat(path.indices), split.narrow(0, 0, D));
+    SweepOptions options = testing::in_double("logit:1");
+    options.convention = convention;
+    options.sampled_steps = 0;
+    const Ledger ledger = run.explain(testing::first_inputs(data, 3), options);
+    EXPECT_EQ(ledger.settings.network, "average");
+    EXPECT_GT(shares.abs().max().item<double>(), 1e-2);
+    EXPECT_LE((ledger.contributions - shares).abs().max().item<double>(), 1e-12);
+    EXPECT_LE((ledger.decay - split[D]).abs().max().item<double>(), 1e-12);
   }
 }
 

@@ -70,8 +70,9 @@ Tensors linear(const PushCall& call) {
 Tensors addmm(const PushCall& call) {
   const auto number = [&](const char* name) { return call.argument(name).toScalar().toDouble(); };
   const auto scaled = [](const Tensor& t, double by) { return !t.defined() || by == 1 ? t : t * by; };
-  const Tensor W_tangent = call.tangent("mat2");
-  const Tensor product = dense_layer(call, call.value("mat1"), call.tangent("mat1"), call.value("mat2").t(), W_tangent.defined() ? W_tangent.transpose(1, 2) : W_tangent);
+  Tensor W_tangent = call.tangent("mat2");
+  if (W_tangent.defined()) W_tangent = W_tangent.transpose(1, 2);
+  const Tensor product = dense_layer(call, call.value("mat1"), call.tangent("mat1"), call.value("mat2").t(), W_tangent);
   return {plus(scaled(product, number("alpha")), scaled(call.broadcast_tangent("self"), number("beta"))).expand(call.output_sizes())};
 }
 
@@ -126,7 +127,8 @@ Tensors convolution(const PushCall& call, const Convolution& c) {
   const Tensor a = call.value("input"), W = call.value("weight"), a_tangent = call.tangent("input"), W_tangent = call.tangent("weight");
   const int64_t Q = call.queries(), out_channels = W.size(0);
   const auto run = [&](const Tensor& images, const Tensor& kernels) {
-    return at::convolution(images, kernels, std::nullopt, c.stride, c.padding, c.dilation, /*transposed=*/false, std::vector<int64_t>(c.stride.size(), 0), c.groups);
+    const std::vector<int64_t> none(c.stride.size(), 0);
+    return at::convolution(images, kernels, std::nullopt, c.stride, c.padding, c.dilation, /*transposed=*/false, none, c.groups);
   };
   Tensor out;
   if (a_tangent.defined()) out = run(a_tangent.flatten(0, 1), W).view(call.output_sizes());

@@ -55,7 +55,8 @@ Tensors one_query(const PushCall& call, int64_t q) {
 
 Tensors forward_mode(const PushCall& call) {
   if (call.node.op.hasTag(at::Tag::nondeterministic_seeded)) {
-    throw InvalidInput("the tape: " + call.name() + " draws random numbers in a way that depends on the parameters, which cannot be repeated for coupled examples; draw them beforehand");
+    throw InvalidInput("the tape: " + call.name() + " draws random numbers in a way that depends on the parameters, which cannot be repeated for "
+                       "coupled examples; draw them beforehand");
   }
   std::vector<Tensors> by_output(call.node.outputs.size());
   try {
@@ -66,7 +67,8 @@ Tensors forward_mode(const PushCall& call) {
       }
     }
   } catch (const c10::NotImplementedError& error) {
-    throw InvalidInput("the tape: " + call.name() + " has no forward-mode derivative in torch, so examples coupled through it have no shares here: " + error.what_without_backtrace());
+    throw InvalidInput("the tape: " + call.name() + " has no forward-mode derivative in torch, so examples coupled through it have no shares here: " +
+                       error.what_without_backtrace());
   }
   Tensors out;
   for (const Tensors& tangents : by_output) out.push_back(tangents.empty() ? Tensor() : at::stack(tangents));

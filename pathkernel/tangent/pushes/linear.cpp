@@ -143,12 +143,13 @@ Tensors embedding(const PushCall& call) {
 
 PushTable linear_pushes() {
   PushTable pushes;
-  const auto add = [&](std::initializer_list<const char*> names, Push push) {
+  const auto add = [&](std::initializer_list<const char*> names, PushRule push) {
     for (const char* name : names) pushes.emplace_back(std::string("aten::") + name, push);
   };
   add({"view", "_unsafe_view", "_reshape_alias", "squeeze", "unsqueeze"}, reshaped);
   add({"clone", "alias", "lift_fresh"}, same);
-  add({"transpose", "slice", "select", "split", "split_with_sizes", "unbind", "flip", "cat", "stack", "index_select", "unfold", "diagonal", "cumsum", "roll"}, along_dimensions);
+  add({"transpose", "slice", "select", "split", "split_with_sizes", "unbind", "flip", "cat", "stack", "index_select", "unfold", "diagonal",
+       "cumsum", "roll"}, along_dimensions);
   add({"index", "gather", "repeat", "_to_copy", "scatter_add", "index_add"}, each_query);
   add({"sum"}, [](const PushCall& call) { return summed(call, false); });
   add({"mean"}, [](const PushCall& call) { return summed(call, true); });

@@ -59,7 +59,8 @@ Tensors layer_norm(const PushCall& call) {
 Tensors rms_norm(const PushCall& call) {
   const Tensor x = call.value("input");
   const c10::IValue& given = call.argument("eps");
-  const double eps = !given.isNone() ? given.toDouble() : x.scalar_type() == at::kDouble ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon();
+  const double least = x.scalar_type() == at::kDouble ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon();
+  const double eps = given.isNone() ? least : given.toDouble();
   const Normalised n(x, last_dims(call), eps, /*centred=*/false);
   return affine(call, n.result, n.push(call.tangent("input")), call.argument("normalized_shape").toIntVector());
 }

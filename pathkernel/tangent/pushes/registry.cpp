@@ -4,10 +4,11 @@
 
 namespace pathkernel {
 
-const Push* find_push(const std::string& name) {
-  static const std::unordered_map<std::string, Push> pushes = [] {
-    std::unordered_map<std::string, Push> all;
-    for (const PushTable& table : {linear_pushes(), bilinear_pushes(), pointwise_pushes(), softmax_pushes(), normalisation_pushes(), selection_pushes(), loss_pushes()}) {
+const PushRule* find_push(const std::string& name) {
+  static const std::unordered_map<std::string, PushRule> pushes = [] {
+    std::unordered_map<std::string, PushRule> all;
+    for (const PushTable& table : {linear_pushes(), bilinear_pushes(), pointwise_pushes(), softmax_pushes(), normalisation_pushes(),
+                                   selection_pushes(), loss_pushes()}) {
       for (const auto& [op, push] : table) all.emplace(op, push);
     }
     return all;

@@ -46,7 +46,13 @@ Tensors dropout(const PushCall& call) {
 }  // namespace
 
 PushTable selection_pushes() {
-  return {{"aten::max_pool2d_with_indices", max_pool}, {"aten::max", chosen}, {"aten::min", chosen}, {"aten::sort", chosen}, {"aten::topk", chosen}, {"aten::where", choice}, {"aten::native_dropout", dropout}};
+  return {{"aten::max_pool2d_with_indices", max_pool},
+          {"aten::max", chosen},
+          {"aten::min", chosen},
+          {"aten::sort", chosen},
+          {"aten::topk", chosen},
+          {"aten::where", choice},
+          {"aten::native_dropout", dropout}};
 }
 
 }  // namespace pathkernel

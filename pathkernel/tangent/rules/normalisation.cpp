@@ -64,7 +64,8 @@ void layer_norm(Call& call) { normalised_rows(call, NormalisedEnds(call.ends("in
 void rms_norm(Call& call) {
   const Ends x = call.ends("input");
   const c10::IValue& given = call.argument("eps");
-  const double eps = !given.isNone() ? given.toDouble() : x.at0.scalar_type() == at::kDouble ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon();
+  const double least = x.at0.scalar_type() == at::kDouble ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon();
+  const double eps = given.isNone() ? least : given.toDouble();
   normalised_rows(call, NormalisedEnds(x, last_dims(call), eps, /*centring=*/false), false);
 }
 
