@@ -9,6 +9,7 @@
 #include <pathkernel/core/files.h>
 #include <pathkernel/core/hash.h>
 #include <pathkernel/explain/unfinished_ledger.h>
+#include <pathkernel/sweep/query_sets.h>
 #include <pathkernel/sweep/sweep.h>
 
 #include <fmt/format.h>
@@ -25,7 +26,7 @@ namespace pathkernel::cli {
 namespace {
 
 struct Options {
-  std::string folder, data, queries = "test:0-15", measure = "log-odds", rule = "secant", network, convention = "propagate", precision, memory = "4GiB", out;
+  std::string folder, data, queries = "test:0-15", measure = "log-odds", rule = "secant", network, convention = "propagate", precision, memory = "4GiB", aggregate, out;
   int64_t panels = 1, from = 0, until = -1, stride = 1, sampled_steps = 32, threads = 0;
   double tolerance = 0, save_every = 10;
   int64_t keep = 0;
@@ -73,11 +74,13 @@ std::map<std::string, std::string> request_of(const Options& o, const SweepOptio
   const Environment e = Environment::here();
   Tensors asked = {queries.inputs};
   if (queries.targets.defined()) asked.push_back(queries.targets);
+  for (const QuerySet& set : queries.sets) asked.insert(asked.end(), {set.members, set.weights});
   return {{"recording", fmt::format("{} to {}", hex(r.initial_hash()), r.steps() > 0 ? hex(r.step(r.steps() - 1).hash) : "nothing")},
           {"steps", std::to_string(r.steps())},
           {"checkpoints", std::to_string(r.checkpoint_steps().size())},
           {"data", hex(r.manifest().data_fingerprint)},
           {"queries", fmt::format("{} ({})", o.queries, hex(hash_of(asked)))},
+          {"aggregate", o.aggregate},
           {"rule", s.rule.name()},
           {"panels", std::to_string(s.rule.panels)},
           {"from", std::to_string(s.from)},
@@ -141,9 +144,25 @@ void print_plan(const SweepPlan& p, bool json) {
                    {"examples", p.sizes.examples}, {"parameters", p.parameters}, {"inputs_per_chunk", p.inputs_per_chunk}, {"chunks", p.chunks},
                    {"adjoint_bytes_of_a_query", p.adjoint_bytes}, {"tape_bytes_of_an_input", p.tape_bytes}, {"bytes_of_an_input", p.bytes_per_input()},
                    {"trace_bytes", p.trace_bytes}, {"longest_stretch", p.longest_stretch}, {"keep", p.keep}, {"ledger_bytes", p.ledger_bytes},
+                   {"inputs_of_sets", p.inputs_of_sets}, {"inputs_per_piece", p.inputs_per_piece}, {"held_pieces", p.held_pieces},
                    {"disk_bytes", p.disk_bytes}, {"peak_bytes", p.peak_bytes()}, {"memory", p.memory}, {"seconds", p.seconds}, {"timed_steps", p.timed_steps}};
   if (p.free_disk >= 0) j["free_disk"] = p.free_disk;
   fmt::print("{}\n", j.dump(2));
+}
+
+/// What is asked: the inputs one by one, or sets of them.
+Queries queries_of(const Options& o, OpenedRun& run) {
+  Queries queries = select_queries(o.queries, run.data);
+  if (o.aggregate.empty()) return queries;
+  if (o.aggregate == "mean") queries.sets = mean_set(o.queries, queries);
+  else if (o.aggregate == "by-class") queries.sets = sets_by_class(o.queries, queries, run.data.train.class_names);
+  else if (o.aggregate != "wrong") queries.sets = sets_from_file(o.aggregate, queries);
+  else {
+    const Tensor wrong = wrong_inputs(run.recording, *run.model, run.data.train, queries, sweep_options(o, run.recording));
+    if (wrong.size(0) == 0) throw InvalidInput(fmt::format("explain: --aggregate wrong: the network takes none of {} for another class", o.queries));
+    queries.sets = {mean_of("wrong of " + o.queries, wrong)};
+  }
+  return queries;
 }
 
 /// What it would take; refused where it would not fit, as the run itself would be.
@@ -157,7 +176,7 @@ void plan(const Options& o, OpenedRun& run, const Queries& queries) {
 void explain(const Options& o) {
   if (!o.out.empty()) check_output(o.out);
   OpenedRun run = open_run(o.folder, o.data, o.threads);
-  const Queries queries = select_queries(o.queries, run.data);
+  const Queries queries = queries_of(o, run);
   if (o.plan) return plan(o, run, queries);
   const auto begin = std::chrono::steady_clock::now();
   SweepOptions options = sweep_options(o, run.recording);
@@ -166,7 +185,7 @@ void explain(const Options& o) {
   options.keeper = &unfinished;
   const StopSignals signals;
   Ledger ledger = sweep(run.recording, *run.model, run.data.train, queries, options, stoppable(signals, unfinished));
-  ledger.settings.queries = o.queries;
+  ledger.settings.queries = o.aggregate.empty() ? o.queries : fmt::format("{}, {}", o.queries, o.aggregate);
   ledger.settings.recording = std::filesystem::absolute(o.folder).lexically_normal().string();
   unfinished.publish(ledger);
   print_summary(ledger, o, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
@@ -188,6 +207,8 @@ void add_explain(CLI::App& app) {
   CLI::App* command = app.add_subcommand("explain", "Write predictions of a recorded run as sums over its training examples");
   command->add_option("recording", o->folder, "Folder that `pathkernel train` wrote")->required();
   command->add_option("--queries", o->queries, "test:0-15, train:3,5,9, test:all, or FILE.npy with inputs")->capture_default_str();
+  command->add_option("--aggregate", o->aggregate, "Ask about sets of the inputs, each as one query: mean (all) | by-class | wrong (what the network takes for "
+                                                   "another class) | FILE with one set a line, `name: 3,5,9-12`");
   command->add_option("--measure", o->measure, "log-odds | margin | log-prob | logit:K | logits | loss | output:K")->capture_default_str();
   command->add_option("--rule", o->rule, "How a step's gradient is taken: secant | gauss:Q | midpoint | left; the last three also as gauss:2,closed")->capture_default_str();
   command->add_option("--panels", o->panels, "Cut every step into so many equal parts")->capture_default_str()->check(positive);

@@ -74,8 +74,8 @@ std::string short_number(double x) {
 
 std::string table_of_queries(const Ledger& l) {
   if (l.queries.empty()) return "no queries\n";
-  const bool classes = is_classification(l);
-  std::vector<std::string> columns{">no.", "input"};
+  const bool classes = is_classification(l) && !l.queries.front().is_set();
+  std::vector<std::string> columns{">no.", l.queries.front().is_set() ? "set" : "input"};
   if (classes) columns.insert(columns.end(), {"true", "pred."});
   const std::string beginning = l.query_count() > 1 ? common_beginning(l.queries) : "";
   columns.push_back(beginning.empty() ? "measurement" : beginning);
@@ -95,7 +95,7 @@ std::string table_of_queries(const Ledger& l) {
   TextTable table(columns);
   for (int64_t q = 0; q < l.query_count(); ++q) {
     const QueryInfo& info = l.queries[q];
-    std::vector<std::string> cells{std::to_string(q), info.input};
+    std::vector<std::string> cells{std::to_string(q), info.is_set() ? fmt::format("{} ({} inputs)", info.input, info.set_size) : info.input};
     if (classes) cells.insert(cells.end(), {class_name(l, info.target), class_name(l, info.predicted) + (is_wrong(info) ? " wrong" : "")});
     const std::string rest = beginning.empty() ? info.measurement : info.measurement.substr(std::min(info.measurement.size(), beginning.size() + 1));
     cells.push_back(rest);
@@ -127,10 +127,27 @@ std::string sums(const std::string& title, const std::vector<std::string>& names
   return title + "\n" + table.str(2);
 }
 
+/// "along the path: step 0 2.31, step 234 0.41, …": the measurement at five points, ends included.
+std::string along_the_path(const Ledger& l, int64_t q) {
+  constexpr int64_t points = 5;
+  std::string text = "along the path:";
+  const Tensor values = l.outputs.select(1, q);
+  const int64_t last = values.size(0) - 1;
+  for (int64_t k = 0, before = -1; k < points; ++k) {
+    const int64_t t = last * k / (points - 1);
+    const double value = at(values, t);
+    if (t == before || !std::isfinite(value)) continue;  // between the steps of a stride it is not evaluated
+    text += fmt::format("{} step {} {:.4g}", before < 0 ? "" : ",", l.settings.first_step + t, value);
+    before = t;
+  }
+  return text;
+}
+
 std::string account(const Ledger& l, int64_t q, int64_t k) {
   const QueryInfo& info = l.queries[q];
   std::string text = fmt::format("Query {}: {}, {}\n", q, info.input, info.measurement);
-  if (is_classification(l))
+  if (info.is_set()) text += fmt::format("a set of {} inputs; {}\n", info.set_size, along_the_path(l, q));
+  else if (is_classification(l))
     text += fmt::format("predicted {}, {}\n", class_name(l, info.predicted),
                         info.target < 0 ? "true class unknown" : is_wrong(info) ? "wrong: it is " + class_name(l, info.target) : "right");
 
@@ -153,6 +170,7 @@ std::string account(const Ledger& l, int64_t q, int64_t k) {
 json json_of(const Ledger& l, int64_t q) {
   const QueryInfo& info = l.queries[q];
   json j{{"query", q}, {"input", info.input}, {"measurement", info.measurement}, {"target", info.target}, {"predicted", info.predicted}};
+  if (info.is_set()) j["set_size"] = info.set_size;
   for (const Term& t : terms(l, Ledger::terms())) j[t.name] = at(t.values, q);
   j["final"] = at(l.final, q);
   j["certificate"] = certificate_of(l, q).brief(l.settings.conventions());

@@ -126,7 +126,7 @@ json to_json(Ledger& ledger) {
   json queries = json::array();
   for (const QueryInfo& q : ledger.queries)
     queries.push_back({{"input", q.input}, {"measurement", q.measurement}, {"row", q.row}, {"part", q.part},
-                       {"target", q.target}, {"predicted", q.predicted}});
+                       {"target", q.target}, {"predicted", q.predicted}, {"set_size", q.set_size}});
   return {{"format", format_name},
           {"version", ledger_format_version},
           {"written_by", "pathkernel " PATHKERNEL_VERSION},
@@ -163,7 +163,7 @@ void from_json(const json& j, Ledger& ledger) {
   s.at("first_step").get_to(out.first_step);
   s.at("last_step").get_to(out.last_step);
   for (const json& q : j.at("queries"))
-    ledger.queries.push_back({q.at("input"), q.at("measurement"), q.at("row"), q.at("part"), q.at("target"), q.at("predicted")});
+    ledger.queries.push_back({q.at("input"), q.at("measurement"), q.at("row"), q.at("part"), q.at("target"), q.at("predicted"), q.value("set_size", int64_t(0))});
   j.at("layers").get_to(ledger.layers);
   j.at("classes").get_to(ledger.classes);
   const json& c = j.at("certificate");

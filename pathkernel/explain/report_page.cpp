@@ -108,7 +108,7 @@ Tensor input_of(const QueryInfo& info, const Source& source) {
 json query_json(const Ledger& l, int64_t q, const Top& best) {
   const QueryInfo& info = l.queries[q];
   const Certificate& c = l.certificate;
-  return {{"number", q}, {"input", info.input}, {"measurement", info.measurement},
+  return {{"number", q}, {"input", info.input}, {"measurement", info.measurement}, {"setSize", info.set_size},
           {"target", class_name(l, info.target)}, {"predicted", class_name(l, info.predicted)}, {"wrong", is_wrong(info)},
           {"initial", at(l.initial, q)}, {"final", at(l.final, q)}, {"examples", best.sum_towards + best.sum_away},
           {"terms", terms(l, q)}, {"residual", at(l.residual, q)}, {"sumTowards", best.sum_towards}, {"sumAway", best.sum_away},

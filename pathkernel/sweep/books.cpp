@@ -148,7 +148,7 @@ void Books::segment(const SegmentGradient& gradient, int64_t k, const Tensor& co
   if (gradient.jumps.defined()) ledger_.jumps.index_add_(0, columns, column(gradient.jumps));
   if (!gradient.defect.defined()) return;
   if (!defect_.defined()) defect_ = at::zeros_like(ledger_.initial);
-  defect_.index_add_(0, columns, column(gradient.defect));
+  defect_.index_add_(0, columns, column(gradient.defect).abs());
 }
 
 void Books::output(int64_t s, const Tensor& values, int64_t first_input) {

@@ -34,10 +34,10 @@ std::vector<Window> stretches(const Window& window, int64_t stride, const std::v
   return out;
 }
 
-ChunkSweep::ChunkSweep(Shared& shared, int64_t first_input, Tensors inputs)
+ChunkSweep::ChunkSweep(Shared& shared, int64_t first, QueryChunk queries)
     : shared_(shared),
-      first_input_(first_input),
-      path_(shared.model, std::move(inputs), shared.measurement),
+      first_(first),
+      queries_(std::move(queries)),
       sampled_(sampled_steps(shared.window.steps(), shared.options.sampled_steps)) {}
 
 void ChunkSweep::put_into(SweepState& state) const {
@@ -45,8 +45,8 @@ void ChunkSweep::put_into(SweepState& state) const {
 }
 
 void ChunkSweep::begin(const Network& final) {
-  later_ = {final.weights, final.buffers, path_.at(final.weights, final.buffers)};
-  shared_.books.output(shared_.window.until, later_.point->values, first_input_);
+  later_ = queries_.at(final.weights, final.buffers);
+  shared_.books.output(shared_.window.until, queries_.values(later_), first_);
 }
 
 /// Before `step`: the network there is replayed, the adjoints are those that were kept.
@@ -54,17 +54,16 @@ void ChunkSweep::go_on(const SweepState& state, int64_t step) {
   for (size_t k = 0; k < lanes_.size(); ++k) lanes_[k].take_from(state, lane_name(k), values(shared_.model.parameters()));
   const PathSegment there = shared_.tracer.at(step);
   const at::ScalarType precision = shared_.options.precision;
-  later_ = {in(precision, there.end_evaluated()), in(precision, there.end_buffers), nullptr};
-  later_.point = path_.at(later_.weights, later_.buffers);
+  later_ = queries_.at(in(precision, there.end_evaluated()), in(precision, there.end_buffers));
 }
 
 void ChunkSweep::run(const Network& final, const SweepState* kept, const std::function<void(int64_t)>& step_done, const std::function<void(int64_t)>& stretch_done) {
   const SweepOptions& options = shared_.options;
-  const int64_t K = path_.per_input(), n = path_.inputs();
+  const int64_t K = queries_.per_input(), n = queries_.queries();
   for (int64_t k = 0; k < K; ++k) {
     const auto options_of = at::TensorOptions().dtype(options.precision).device(final.weights.front().device());
     lanes_.emplace_back(n, shared_.recording.manifest().batch, options.convention, options_of, &shared_.tracer.coupled_passes());
-    columns_.push_back(at::arange(first_input_ * K + k, (first_input_ + n) * K, K, at::kLong));
+    columns_.push_back(at::arange(first_ * K + k, (first_ + n) * K, K, at::kLong));
   }
   const std::vector<Window> pieces = stretches(shared_.window, options.stride, shared_.recording.checkpoint_steps());
   const size_t left = kept != nullptr ? size_t(kept->number("stretches left")) : pieces.size();
@@ -92,17 +91,15 @@ void ChunkSweep::run(const Network& final, const SweepState* kept, const std::fu
 void ChunkSweep::walk_block(const PathSegment& segment, size_t begin, size_t end) {
   const SweepOptions& options = shared_.options;
   const StepTrace& first = segment.steps[begin];
-  End earlier{in(options.precision, first.evaluated()), in(options.precision, first.buffers), nullptr};
-  {
+  QueryChunk::End earlier = [&] {
     const Timed timed(options.timings, "queries forward");
-    earlier.point = path_.at(earlier.weights, earlier.buffers);
-  }
-  shared_.books.output(first.step, earlier.point->values, first_input_);
-  const SegmentEnd from{earlier.weights, earlier.buffers, *earlier.point}, to{later_.weights, later_.buffers, *later_.point};
+    return queries_.at(in(options.precision, first.evaluated()), in(options.precision, first.buffers));
+  }();
   const SegmentGradient gradient = [&] {
     const Timed timed(options.timings, "queries reverse");
-    return segment_gradient(options.rule, path_, from, to, &shared_.corrections);
+    return queries_.gradient(options.rule, earlier, later_, &shared_.corrections);
   }();
+  shared_.books.output(first.step, queries_.values(earlier), first_);
   for (size_t k = 0; k < lanes_.size(); ++k) {
     shared_.books.segment(gradient, int64_t(k), columns_[k]);
     for (size_t j = end; j-- > begin;) {
@@ -114,12 +111,12 @@ void ChunkSweep::walk_block(const PathSegment& segment, size_t begin, size_t end
       shared_.books.step(segment.steps[j], account, columns_[k]);
     }
   }
-  sample(segment, begin, end, gradient, from, to);
+  sample(segment, begin, end, gradient, earlier, later_);
   later_ = std::move(earlier);
 }
 
 /// The split's uncertainty, where one of the block's steps was chosen for it.
-void ChunkSweep::sample(const PathSegment& segment, size_t begin, size_t end, const SegmentGradient& coarse, const SegmentEnd& from, const SegmentEnd& to) {
+void ChunkSweep::sample(const PathSegment& segment, size_t begin, size_t end, const SegmentGradient& coarse, QueryChunk::End& from, const QueryChunk::End& to) {
   const auto chosen = [&](size_t j) { return sampled_[size_t(segment.steps[j].step - shared_.window.from)]; };
   size_t j = begin;
   while (j < end && !chosen(j)) ++j;
@@ -127,7 +124,7 @@ void ChunkSweep::sample(const PathSegment& segment, size_t begin, size_t end, co
   const Timed timed(shared_.options.timings, "uncertainty of the split");
   GradientRule refined = shared_.options.rule;
   refined.panels *= 2;
-  const SegmentGradient fine = segment_gradient(refined, path_, from, to);
+  const SegmentGradient fine = queries_.gradient(refined, from, to);
   for (; j < end; ++j) {
     for (size_t k = 0; chosen(j) && k < lanes_.size(); ++k) shared_.uncertainty.sample(segment.steps[j], coarse.G[k], fine.G[k], columns_[k], shared_.tracer.coupled_passes());
   }

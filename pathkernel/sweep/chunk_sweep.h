@@ -2,6 +2,7 @@
 
 #include <pathkernel/sweep/adjoint.h>
 #include <pathkernel/sweep/books.h>
+#include <pathkernel/sweep/query_chunk.h>
 #include <pathkernel/sweep/sweep.h>
 #include <pathkernel/sweep/uncertainty.h>
 
@@ -20,7 +21,7 @@ struct Network {
 /// block of `stride` steps (counted from window.from) begins.
 std::vector<Window> stretches(const Window& window, int64_t stride, const std::vector<int64_t>& checkpoints);
 
-/// One chunk of query inputs, walked from the window's last step to its first.
+/// One chunk of queries, walked from the window's last step to its first.
 class ChunkSweep {
  public:
   /// What all chunks of a sweep share.
@@ -30,14 +31,13 @@ class ChunkSweep {
     const SweepOptions& options;
     Window window;
     Tracer& tracer;
-    Measurement& measurement;
     Ledger& ledger;
     Books& books;
     Uncertainty& uncertainty;
     CorrectionShares& corrections;
   };
-  /// @param first_input  where the chunk's inputs stand among all
-  ChunkSweep(Shared& shared, int64_t first_input, Tensors inputs);
+  /// @param first  where the chunk's inputs, or sets, stand among all
+  ChunkSweep(Shared& shared, int64_t first, QueryChunk queries);
 
   /// @param kept  goes on where put_into() was called; nullptr: from the window's end   @param step_done  called with the number of steps done
   /// @param stretch_done  called between two stretches with the number of those left
@@ -49,18 +49,17 @@ class ChunkSweep {
  private:
   void begin(const Network& final);
   void go_on(const SweepState& state, int64_t step);
-  struct End { Tensors weights, buffers; std::unique_ptr<PathPoint> point; };
   void walk_block(const PathSegment& segment, size_t begin, size_t end);
-  void sample(const PathSegment& segment, size_t begin, size_t end, const SegmentGradient& coarse, const SegmentEnd& from, const SegmentEnd& to);
+  void sample(const PathSegment& segment, size_t begin, size_t end, const SegmentGradient& coarse, QueryChunk::End& from, const QueryChunk::End& to);
   void book_end(const StepTrace& first, const Tensors& memory);
 
   Shared& shared_;
-  int64_t first_input_;
-  QueryPath path_;
+  int64_t first_;
+  QueryChunk queries_;
   std::vector<Adjoint> lanes_;    ///< one per measurement k
   std::vector<Tensor> columns_;   ///< the ledger's columns of each lane
   std::vector<bool> sampled_;     ///< per step of the window
-  End later_;                     ///< the end of the block to be walked next
+  QueryChunk::End later_;                     ///< the end of the block to be walked next
 };
 
 }  // namespace pathkernel

@@ -45,14 +45,17 @@ struct LedgerSettings {
   std::string conventions() const;
 };
 
-/// What one query is: a measurement of one input.
+/// What one query is: a measurement of one input, or of a set of inputs (QuerySet), which has no row, target or prediction of its own.
 struct QueryInfo {
-  std::string input;        ///< "test:3"
+  std::string input;        ///< "test:3"; a set's name
   std::string measurement;  ///< "log-odds of 7 (runner-up 2)"
   int64_t row = -1;         ///< row of the dataset part the input was taken from; -1 when it comes from elsewhere
   std::string part;         ///< "test" | "train" | file name
   int64_t target = -1;      ///< true class; -1 for regression
   int64_t predicted = -1;   ///< the final network's class; -1 for regression
+  int64_t set_size = 0;     ///< inputs of the set; 0: one input
+
+  bool is_set() const { return set_size > 0; }
 };
 
 /// What the examples did to one query: all of them, or those that a ledger kept.

@@ -63,6 +63,10 @@ class OfClass : public Measurement {
     return fmt::format("log-odds of {} (runner-up {})", name(chosen_cpu_), name(runner_up_));
   }
 
+  std::string describe_any(int64_t) const override {
+    return name_ == "margin" ? "margin of the true class" : name_ == "log-prob" ? "log-probability of the predicted class" : "log-odds of the predicted class";
+  }
+
  private:
   std::string name_;
   std::vector<std::string> class_names_;
@@ -82,7 +86,8 @@ class Coordinates : public Measurement {
     const Tensor z = scores(outputs);
     return index_ < 0 ? z : z.narrow(1, index_, 1);
   }
-  std::string describe(int64_t, int64_t k) const override {
+  std::string describe(int64_t, int64_t k) const override { return describe_any(k); }
+  std::string describe_any(int64_t k) const override {
     const int64_t index = index_ < 0 ? k : index_;
     if (index < int64_t(class_names_.size())) return fmt::format("{} of {}", name_, class_names_[size_t(index)]);
     return fmt::format("{} {}", name_, index);
@@ -103,7 +108,8 @@ class Loss : public Measurement {
     targets_ = targets;
   }
   Tensor values(const Tensors& outputs) const override { return objective_.losses(outputs, targets_).unsqueeze(1); }
-  std::string describe(int64_t, int64_t) const override { return "loss (" + objective_.name() + ")"; }
+  std::string describe(int64_t, int64_t k) const override { return describe_any(k); }
+  std::string describe_any(int64_t) const override { return "loss (" + objective_.name() + ")"; }
 
  private:
   const Objective& objective_;

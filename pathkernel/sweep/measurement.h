@@ -19,6 +19,7 @@ class Measurement {
   virtual Tensor values(const Tensors& outputs) const = 0;
   virtual int64_t per_input() const = 0;                                  ///< K
   virtual std::string describe(int64_t input, int64_t k) const = 0;       ///< "log-odds of 7 (runner-up 2)"
+  virtual std::string describe_any(int64_t k) const = 0;                  ///< of no input in particular: "log-odds of the predicted class"
 };
 
 /// With z the outputs [n, C] (class scores, or the coordinates of a regression):

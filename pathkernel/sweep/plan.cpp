@@ -29,7 +29,14 @@ std::string plural(int64_t count, const std::string& one, const std::string& sev
 
 int64_t SweepPlan::bytes_per_input() const {
   const int64_t contributions = keep > 0 ? 8 * sizes.examples : 0;
+  if (of_sets()) return per_input * (adjoint_bytes + widest_bytes + contributions + 3 * gradient_bytes);  // G, G with more panels, a piece's part
   return 4 * tape_bytes + widest_bytes + per_input * (adjoint_bytes + widest_bytes + contributions);
+}
+
+int64_t SweepPlan::bytes_of_a_streamed_input() const { return 4 * tape_bytes + (1 + per_input) * widest_bytes; }
+
+int64_t SweepPlan::chunk_bytes() const {
+  return inputs_per_chunk * bytes_per_input() + inputs_per_piece * bytes_of_a_streamed_input() + held_pieces * bytes_of_a_held_piece();
 }
 
 void SweepPlan::fit_ledger(int64_t asked_to_keep, int64_t most_numbers) {
@@ -53,23 +60,35 @@ void SweepPlan::fit_ledger(int64_t asked_to_keep, int64_t most_numbers) {
 }
 
 void SweepPlan::fit_chunks() {
-  const int64_t left = memory - trace_bytes, per_input_bytes = bytes_per_input();
-  if (left < per_input_bytes) {
+  const int64_t left = memory - trace_bytes, per_input_bytes = bytes_per_input(), streamed = of_sets() ? bytes_of_a_streamed_input() : 0;
+  if (left < per_input_bytes + streamed) {
     throw InvalidInput(fmt::format("explain: one query needs {} and the trace of a stretch of {} steps {}, but --memory allows {}; allow more, or record with more checkpoints",
-                                   print_bytes(per_input_bytes), longest_stretch, print_bytes(trace_bytes), print_bytes(memory)));
+                                   print_bytes(per_input_bytes + streamed), longest_stretch, print_bytes(trace_bytes), print_bytes(memory)));
   }
-  inputs_per_chunk = std::clamp<int64_t>(left / per_input_bytes, 1, inputs());
+  if (of_sets()) {  // a piece first, a quarter at most; then as many sets as fit beside it; then tapes that are held
+    constexpr int64_t most_at_a_time = 256;  // more are no faster
+    inputs_per_piece = std::clamp<int64_t>(std::min(left / 4, left - per_input_bytes) / streamed, 1, std::min(most_at_a_time, inputs_of_sets));
+  }
+  inputs_per_chunk = std::clamp<int64_t>((left - inputs_per_piece * streamed) / per_input_bytes, 1, inputs());
   chunks = (inputs() + inputs_per_chunk - 1) / inputs_per_chunk;
+  if (of_sets()) held_pieces = std::clamp<int64_t>((left - chunk_bytes()) / std::max<int64_t>(1, bytes_of_a_held_piece()), 0, (inputs_of_sets + inputs_per_piece - 1) / inputs_per_piece);
 }
 
 std::string SweepPlan::brief() const {
   const LedgerSizes& z = sizes;
-  std::string text = fmt::format("{} ({}, {} of each), {}, {} of {}, {}\n", plural(z.queries, "query", "queries"), plural(inputs(), "input", "inputs"),
+  const char *one = of_sets() ? "set" : "input", *several = of_sets() ? "sets" : "inputs";
+  std::string text = fmt::format("{} ({}, {} of each), {}, {} of {}, {}\n", plural(z.queries, "query", "queries"), plural(inputs(), one, several),
                                  plural(per_input, "measurement", "measurements"), plural(z.steps, "step", "steps"), plural(z.draws, "draw", "draws"),
                                  plural(z.examples, "training example", "training examples"), plural(parameters, "parameter", "parameters"));
   const auto line = [&text](const char* name, const std::string& value) { text += fmt::format("  {:<16}{}\n", name, value); };
-  line("chunks", fmt::format("{} of {}; the run is replayed once for each", chunks, plural(inputs_per_chunk, "input", "inputs")));
-  line("of an input", fmt::format("{}: adjoint states {} a query, a tape {}", print_bytes(bytes_per_input()), print_bytes(adjoint_bytes), print_bytes(tape_bytes)));
+  line("chunks", fmt::format("{} of {}; the run is replayed once for each", chunks, plural(inputs_per_chunk, one, several)));
+  if (of_sets()) {
+    line("of a set", fmt::format("{}: adjoint states {} a query, its gradient {}", print_bytes(bytes_per_input()), print_bytes(adjoint_bytes), print_bytes(gradient_bytes)));
+    line("inputs of sets", fmt::format("{}, {} at a time ({}, a tape {}); tapes of {} of them held", inputs_of_sets, inputs_per_piece,
+                                       print_bytes(inputs_per_piece * bytes_of_a_streamed_input()), print_bytes(tape_bytes), std::min(inputs_of_sets, held_pieces * inputs_per_piece)));
+  } else {
+    line("of an input", fmt::format("{}: adjoint states {} a query, a tape {}", print_bytes(bytes_per_input()), print_bytes(adjoint_bytes), print_bytes(tape_bytes)));
+  }
   line("trace", fmt::format("{} for the longest stretch between checkpoints, {}", print_bytes(trace_bytes), plural(longest_stretch, "step", "steps")));
   line("ledger", fmt::format("{} in memory, {} on disk{}", print_bytes(ledger_bytes), print_bytes(disk_bytes), free_disk >= 0 ? fmt::format(" ({} free)", print_bytes(free_disk)) : ""));
   if (keep > 0) line("", fmt::format("the largest {} of {} contributions of each query, the others as a sum; no draws, no layers or classes by step", keep, z.examples));

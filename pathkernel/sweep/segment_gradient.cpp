@@ -144,7 +144,7 @@ void close(const GradientRule& rule, const SegmentEnd& begin, const SegmentEnd& 
     for (size_t l = 0; l < deltas.size(); ++l) {
       if (deltas[l].defined()) r = r - contract(out.G[size_t(k)].parameters[l], deltas[l].unsqueeze(0), n).squeeze(1);
     }
-    out.defect.select(1, k).copy_(r.abs());
+    out.defect.select(1, k).copy_(r);
     if (!rule.closed || norm.item<double>() == 0) continue;
     const Tensor scale = (r / norm).view({n, 1, 1});
     for (size_t l = 0; l < deltas.size(); ++l) {

@@ -59,7 +59,7 @@ struct SegmentEnd {
 struct SegmentGradient {
   std::vector<FactorSet> G;  ///< one FactorSet of n inputs per measurement k = 0…K−1; lists are one per parameter, then one per buffer
   Tensor jumps;              ///< [n, K] secant: what f jumps by where a decision inside the network falls differently; undefined: nowhere
-  Tensor defect;             ///< [n, K] gauss, left: |f₁ − f₀ − ⟨G, Δ⟩| before any closure; undefined for the secant, where it is rounding
+  Tensor defect;             ///< [n, K] gauss, left: f₁ − f₀ − ⟨G, Δ⟩ before any closure; undefined for the secant, where it is rounding
 };
 
 /// Secant: ⟨G, w₁ − w₀⟩ + ⟨G^β, β₁ − β₀⟩ + jumps = f₁ − f₀ exactly. Where the two ends took other operations, or a decision (argmax, a

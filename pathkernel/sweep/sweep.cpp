@@ -5,10 +5,12 @@
 #include <fmt/format.h>
 #include <pathkernel/core/error.h>
 #include <pathkernel/sweep/evaluation.h>
+#include <pathkernel/sweep/query_sets.h>
 #include <pathkernel/sweep/sweeping.h>
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 namespace pathkernel {
 namespace {
@@ -26,6 +28,12 @@ void check_queries(const Queries& queries, const Dataset& data) {
   }
 }
 
+void check_set(const QuerySet& set, int64_t inputs) {
+  if (set.size() == 0 || set.weights.sizes() != set.members.sizes()) throw InvalidInput(fmt::format("explain: the set '{}' has no inputs, or not as many weights", set.name));
+  const int64_t least = set.members.min().item<int64_t>(), most = set.members.max().item<int64_t>();
+  if (least < 0 || most >= inputs) throw InvalidInput(fmt::format("explain: the set '{}' names input {}, but the queries have {} (0 to {})", set.name, least < 0 ? least : most, inputs, inputs - 1));
+}
+
 /// Domingos' K(x, x_i) is a number only where the network gives one (theory 1).
 void check_path_kernel(Model& model, const Dataset& data) {
   const at::AutoGradMode off(false);
@@ -35,38 +43,50 @@ void check_path_kernel(Model& model, const Dataset& data) {
 }
 
 void check_asked(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options) {
-  if (queries.inputs.empty() || queries.inputs.front().size(0) == 0) throw InvalidInput("explain: no queries were given");
+  if (queries.inputs.empty() || queries.input_count() == 0) throw InvalidInput("explain: no queries were given");
   if (recording.manifest().dtype == "double" && options.precision == at::kFloat) {
     throw InvalidInput("explain: a run trained in float64 is evaluated in float64; use --precision double");
   }
   if (model.parameters().empty()) throw InvalidInput("explain: the model has no parameters");
   check_queries(queries, data);
+  for (const QuerySet& set : queries.sets) check_set(set, queries.input_count());
   if (options.path_kernel) check_path_kernel(model, data);
 }
 
 Queries first_of(const Queries& queries, int64_t count) {
   Queries some = queries;
+  if (!queries.sets.empty()) {
+    some.sets.resize(size_t(count));
+    return some;
+  }
   some.inputs = rows(queries.inputs, 0, count);
   if (queries.targets.defined()) some.targets = queries.targets.narrow(0, 0, count);
   if (!queries.info.empty()) some.info.resize(size_t(count));
   return some;
 }
 
-constexpr int64_t most_compared = 4;
+constexpr int64_t most_compared = 4, most_compared_members = 32;
 
-/// How far stride K moves the shares: a few queries swept again with stride 1.  [m]
+/// What strides are compared on: a few queries; of sets, a few inputs each.
+Queries compared(const Queries& queries) {
+  return queries.sets.empty() ? first_of(queries, std::min(most_compared, queries.asked())) : sample_of_sets(queries, most_compared, most_compared_members);
+}
+
+/// How far stride K moves the shares: a few queries swept again with stride 1; of sets, samples of them, swept with both.  [m]
 Tensor stride_deviation(const Ledger& ledger, const Recording& recording, Model& model, const Dataset& data, const Queries& queries, SweepOptions options) {
-  const Queries some = first_of(queries, std::min(most_compared, queries.inputs.front().size(0)));
-  options.stride = 1;
+  const Queries some = compared(queries);
   options.sampled_steps = 0;
   options.keep = data.size();
   options.path_kernel = false;
   options.planned = nullptr;
   options.keeper = nullptr;
+  std::optional<Ledger> of_samples;
+  if (!some.sets.empty()) of_samples = Sweeping(recording, model, data, some, options).run({});
+  options.stride = 1;
   const Ledger exact = Sweeping(recording, model, data, some, options).run({});
   Tensor deviation = at::zeros({exact.query_count()}, at::kDouble);
   for (int64_t q = 0; q < exact.query_count(); ++q) {  // over the examples that the ledger kept
-    const Shares ours = ledger.shares(q), theirs = exact.shares(q);
+    const Shares ours = (of_samples ? *of_samples : ledger).shares(q), theirs = exact.shares(q);
     const Tensor truth = at::zeros({data.size()}, at::kDouble).index_copy_(0, theirs.examples, theirs.values).index_select(0, ours.examples);
     const double size = truth.norm().item<double>();
     if (size > 0) deviation[q] = (ours.values - truth).norm() / size;
@@ -111,20 +131,20 @@ StepTime time_steps(const Recording& recording, Model& model, const Dataset& dat
 void estimate_time(SweepPlan& plan, const Recording& recording, Model& model, const Dataset& data, const Queries& queries, SweepOptions options) {
   constexpr double most_steps = 16, enough_seconds = 2;
   const Window whole{options.from, options.from + plan.sizes.steps};
-  const auto time = [&](int64_t inputs) {
-    const Queries some = first_of(queries, inputs);
+  const auto time = [&](const Queries& some) {
     const StepTime first = time_steps(recording, model, data, some, options, whole, 1);  // warms up, and says how many are affordable
     return time_steps(recording, model, data, some, options, whole, int64_t(std::clamp(enough_seconds / std::max(1e-9, first.step + first.sample), 1.0, most_steps)));
   };
   options.keep = plan.keep;
-  const StepTime of_a_chunk = time(plan.inputs_per_chunk);
+  const StepTime of_a_chunk = time(first_of(queries, plan.inputs_per_chunk));
   const double T = double(plan.sizes.steps), sampled = std::min(double(options.sampled_steps), T);
   plan.timed_steps = of_a_chunk.steps;
   plan.seconds = double(plan.chunks) * (of_a_chunk.step * T + of_a_chunk.sample * sampled);
   if (options.stride == 1) return;
-  options.stride = 1;
   options.sampled_steps = 0;
-  plan.seconds += time(std::min(plan.inputs(), most_compared)).step * T;
+  if (!queries.sets.empty()) plan.seconds += time(compared(queries)).step * T;
+  options.stride = 1;
+  plan.seconds += time(compared(queries)).step * T;
 }
 
 }  // namespace
@@ -134,6 +154,13 @@ Ledger sweep(const Recording& recording, Model& model, const Dataset& data, cons
   Ledger ledger = Sweeping(recording, model, data, queries, options).run(progress);
   if (options.stride > 1) ledger.certificate.stride_deviation = stride_deviation(ledger, recording, model, data, queries, options);
   return ledger;
+}
+
+Tensor wrong_inputs(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options) {
+  check_asked(recording, model, data, queries, options);
+  if (!queries.targets.defined() || !data.is_classification())
+    throw InvalidInput("explain: --aggregate wrong needs queries with class labels, and these have none; use mean, or a file of sets");
+  return Sweeping(recording, model, data, queries, options).wrong();
 }
 
 SweepPlan plan_sweep(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options) {

@@ -46,6 +46,10 @@ struct SweepOptions {
 /// @throws InvalidInput for queries that do not fit the model or the memory; InvariantViolated, ReplayMismatch (see Tracer).
 Ledger sweep(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options, const Progress& progress = {});
 
+/// Inputs of `queries` that the network at the window's end takes for another class than theirs, int64 [k]: the set `wrong`.
+/// @throws InvalidInput where there are no classes
+Tensor wrong_inputs(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options);
+
 /// What that call would take, from the computation that it makes itself, and an estimate of its time: up to 16 steps are replayed and
 /// swept with the first chunk of queries, and nothing is kept of them. @throws as sweep(), also where the run would not fit
 SweepPlan plan_sweep(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options);

@@ -72,13 +72,13 @@ Sweeping::Sweeping(const Recording& recording, Model& model, const Dataset& data
     : recording_(recording), model_(model), data_(data), queries_(queries), options_(options), window_(window_of(recording, options)),
       average_(asks_average(recording, options)),
       tracer_(recording, model, data, {options.precision, average_, options.path_kernel, options.check, options.timings, options.strict, push_memory(options)}),
-      measurement_(make_measurement(options.measure, tracer_.objective(), data.class_names)) {
+      measurement_(new_measurement()) {
   const at::Device device = model.parameters().front().tensor.device();
   for (const Tensor& t : in(options.precision, queries.inputs)) inputs_.push_back(t.to(device));
   if (queries.targets.defined()) targets_ = in(options.precision, {queries.targets}).front().to(device);
   const PathSegment end = tracer_.at(window_.until);
   final_ = {in(options.precision, end.end_evaluated()), in(options.precision, end.end_buffers)};
-  K_ = (ask(0, 1), measurement_->per_input());
+  K_ = (ask(*measurement_, rows(inputs_, 0, 1), targets(0, 1)), measurement_->per_input());
 }
 
 SweepPlan Sweeping::plan() {
@@ -101,16 +101,16 @@ Ledger Sweeping::run(const Progress& progress) {
   describe_settings(ledger);
   Uncertainty uncertainty(Q);
   CorrectionShares corrections;
-  ChunkSweep::Shared shared{recording_, model_, options_, window_, tracer_, *measurement_, ledger, books, uncertainty, corrections};
+  ChunkSweep::Shared shared{recording_, model_, options_, window_, tracer_, ledger, books, uncertainty, corrections};
   const SweepState* kept = take_up(shared, chunk);
   const int64_t done = kept != nullptr ? int64_t(kept->number("chunks done")) : 0;
   for (int64_t c = 0; c < plan.chunks; ++c) {
     const int64_t first = c * chunk, count = std::min(chunk, n - first);
-    describe_queries(ask(first, count), first, count, ledger);
+    QueryChunk queries = asked(first, count, plan, ledger);
     if (c < done) continue;
     const SweepState* within = c == done && kept != nullptr && kept->number("stretches left") > 0 ? kept : nullptr;
     books.begin_chunk(first * K_, count * K_, within);
-    ChunkSweep walk(shared, first, rows(inputs_, first, count));
+    ChunkSweep walk(shared, first, std::move(queries));
     walk.run(final_, within, [&](int64_t steps) {
       if (progress) progress("sweeping", c * T + steps, plan.chunks * T);
     }, [&](int64_t stretches_left) { keep(shared, chunk, c, stretches_left, &walk); });
@@ -153,19 +153,9 @@ const SweepState* Sweeping::take_up(ChunkSweep::Shared& shared, int64_t chunk) c
   return kept;
 }
 
-/// Fixes what is asked of these inputs by the network at the window's end (the predicted class).
-Tensors Sweeping::ask(int64_t first, int64_t count) {
-  const at::AutoGradMode off(false);
-  model_.bind_parameters(final_.weights);
-  model_.bind_buffers(final_.buffers);
-  const Tensors outputs = model_.forward(rows(inputs_, first, count), Mode::eval);
-  measurement_->prepare(outputs, targets_.defined() ? targets_.narrow(0, first, count) : targets_);
-  return outputs;
-}
-
 LedgerSizes Sweeping::ledger_sizes() const {
   std::vector<int64_t> layer_of;
-  LedgerSizes sizes{inputs_.front().size(0) * K_, data_.size(), 0, window_.steps()};
+  LedgerSizes sizes{queries_.asked() * K_, data_.size(), 0, window_.steps()};
   for (int64_t s = window_.from; s < window_.until; ++s) sizes.draws += recording_.step(s).indices.size(0);
   sizes.layers = int64_t(Books::layer_names(model_.parameters(), &layer_of).size());
   sizes.classes = data_.is_classification() ? int64_t(data_.class_names.size()) : 1;
@@ -196,10 +186,11 @@ void Sweeping::look(SweepPlan& plan) {
   }
   plan.trace_bytes = per_step * plan.longest_stretch + pushed;
   plan.widest_bytes = widest * item;
+  plan.gradient_bytes = plan.parameters * item;
   plan.adjoint_bytes = item * Adjoint::numbers_per_query(step.form, step.weights, recording_.manifest().batch, options_.convention, average_, tracer_.coupled(), options_.precision);
-  ask(0, 1);
-  const QueryPath probe(model_, rows(inputs_, 0, 1), *measurement_);
+  const QueryPath probe(model_, rows(inputs_, 0, 1), *measurement_);  // which was asked about this input
   plan.tape_bytes = probe.at(final_.weights, final_.buffers)->tape.bytes();
+  for (const QuerySet& set : queries_.sets) plan.inputs_of_sets += set.size();
 }
 
 void Sweeping::describe_settings(Ledger& ledger) const {
@@ -215,20 +206,7 @@ void Sweeping::describe_settings(Ledger& ledger) const {
   s.measure = options_.measure;
   s.first_step = window_.from;
   s.last_step = window_.until;
-  if (const Tensor flat = inputs_.front().flatten(1); flat.size(1) <= 16) ledger.query_inputs = flat.to(at::kCPU, at::kDouble).repeat_interleave(K_, 0);
-}
-
-void Sweeping::describe_queries(const Tensors& outputs, int64_t first, int64_t count, Ledger& ledger) const {
-  const Tensor& scores = outputs[0];
-  const Tensor predicted = data_.is_classification() && scores.numel() > count ? scores.flatten(1).argmax(1).cpu() : Tensor();
-  for (int64_t i = 0; i < count; ++i) {
-    for (int64_t k = 0; k < K_; ++k) {
-      QueryInfo info = queries_.info.empty() ? QueryInfo{} : queries_.info[size_t(first + i)];
-      info.measurement = measurement_->describe(i, k);
-      if (predicted.defined()) info.predicted = predicted[i].item<int64_t>();
-      ledger.queries.push_back(std::move(info));
-    }
-  }
+  if (const Tensor flat = inputs_.front().flatten(1); flat.size(1) <= 16 && queries_.sets.empty()) ledger.query_inputs = flat.to(at::kCPU, at::kDouble).repeat_interleave(K_, 0);
 }
 
 }  // namespace pathkernel

@@ -18,15 +18,23 @@ class Sweeping {
   /// What run() will take; it reckons the same. @throws InvalidInput where it would not fit
   SweepPlan plan();
   Ledger run(const Progress& progress);
+  /// Inputs that the network at the window's end takes for another class than theirs, int64 [k].
+  Tensor wrong();
 
  private:
   void keep(const ChunkSweep::Shared& shared, int64_t chunk, int64_t chunks_done, int64_t stretches_left, const ChunkSweep* walk) const;
   const SweepState* take_up(ChunkSweep::Shared& shared, int64_t chunk) const;
-  Tensors ask(int64_t first, int64_t count);
+  Tensor targets(int64_t first, int64_t count) const { return targets_.defined() ? targets_.narrow(0, first, count) : targets_; }
+  Tensors outputs_of(const Tensors& inputs);
+  Tensors ask(Measurement& measurement, const Tensors& inputs, const Tensor& targets);
+  std::unique_ptr<Measurement> new_measurement() const;
+  QueryChunk asked(int64_t first, int64_t count, const SweepPlan& plan, Ledger& ledger);
+  std::vector<QueryPiece> pieces_of_sets(int64_t first, int64_t count, int64_t inputs_per_piece);
   LedgerSizes ledger_sizes() const;
   void look(SweepPlan& plan);
   void describe_settings(Ledger& ledger) const;
-  void describe_queries(const Tensors& outputs, int64_t first, int64_t count, Ledger& ledger) const;
+  void describe_queries(const Tensors& outputs, const Measurement& measurement, int64_t first, Ledger& ledger) const;
+  void describe_sets(int64_t first, int64_t count, Ledger& ledger) const;
 
   const Recording& recording_;
   Model& model_;
@@ -36,7 +44,7 @@ class Sweeping {
   Window window_;
   bool average_;  ///< the averaged network is asked
   Tracer tracer_;
-  std::unique_ptr<Measurement> measurement_;
+  std::unique_ptr<Measurement> measurement_;  ///< asked about the first input: K, words
   Tensors inputs_;   ///< of the queries, in the evaluation precision
   Tensor targets_;
   Network final_;

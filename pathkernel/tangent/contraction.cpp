@@ -100,6 +100,23 @@ Tensor inner(const Factor& f, const Factor& h, Way way) {
   return T == 1 && U == 1 ? gram : gram.view({n, T, m, U}).sum({1, 3});
 }
 
+/// sum [W] += Σ_i a_i f_i over the examples `members`, whose factors stay factored: one matrix product over examples and terms.
+void add_weighted_sum(Tensor sum, const Factor& f, const Tensor& members, const Tensor& a) {
+  const bool all = members.size(0) == f.examples();
+  const auto own = [&](const Tensor& t) { return all ? t : t.index_select(0, members); };
+  std::vector<int64_t> per_example(size_t(f.left.dim()), 1);
+  per_example[0] = -1;
+  const Tensor left = own(f.left) * a.view(per_example);
+  if (f.kind == Kind::outer) {
+    const auto rows = [&](const Tensor& side) { return side.permute({1, 2, 0, 3}).reshape({groups(f), side.size(2), -1}); };  // [G, ·, nT]
+    sum.add_(at::bmm(rows(left), rows(own(f.right)).transpose(1, 2)).view(-1));
+    return;
+  }
+  const int64_t width = f.left.size(2);
+  const Tensor index = own(f.index).reshape(-1), used = index.ge(0);
+  sum.view({-1, width}).index_add_(0, index.clamp_min(0), left.reshape({-1, width}) * used.unsqueeze(1).to(left.scalar_type()));
+}
+
 }  // namespace
 
 Tensor inner(const FactorList& g, const FactorList& h, int64_t n, int64_t m, Way way) {
@@ -153,6 +170,21 @@ Tensor sum_over_examples(const FactorList& g, int64_t numbers, at::TensorOptions
     }
   }
   return sum;
+}
+
+Tensor weighted_sums(const FactorList& g, const Tensor& weights, int64_t numbers) {
+  Tensor sums = at::zeros({weights.size(0), numbers}, weights.options());
+  for (const Factor& f : g) {
+    if (f.kind == Kind::dense) {
+      sums.add_(at::matmul(weights, f.left));
+      continue;
+    }
+    for (int64_t s = 0; s < weights.size(0); ++s) {
+      const Tensor members = weights[s].nonzero().squeeze(1);
+      if (members.size(0) > 0) add_weighted_sum(sums[s], f, members, weights[s].index_select(0, members));
+    }
+  }
+  return sums;
 }
 
 Tensor accumulate(Tensor& dense, double beta, const FactorList& g, double alpha, const Coefficient& d, const Tensor& along) {

@@ -30,6 +30,9 @@ FactorList compacted(FactorList g);
 /// Σ_i g_i, [W].
 Tensor sum_over_examples(const FactorList& g, int64_t numbers, at::TensorOptions options);
 
+/// Weighted sums Σ_i a_si g_i, [S, W], with weights a [S, n]; examples of weight zero take no part.
+Tensor weighted_sums(const FactorList& g, const Tensor& weights, int64_t numbers);
+
 /// dense ← beta·dense + alpha·(d ∘ g), dense [n, W]; d a number or a diagonal [parameter's shape].
 /// One pass over `dense` where the gradients are rank one and the device is a CPU.
 /// @param along  v [W], or undefined   @return the new dense·v [n]; undefined where `along` is

@@ -4,7 +4,7 @@ export interface Example { target: string; image?: string; values?: (number | st
 export interface Push { example: number; contribution: number; share: number }
 export interface Bar { kind: string; label: string; amount: number; from: number; to: number }
 export interface Query {
-  number: number; input: string; measurement: string;
+  number: number; input: string; measurement: string; setSize: number;  // inputs of a set; 0: one input
   target: string; predicted: string; wrong: boolean;
   image?: string; values?: (number | string)[];
   initial: number; final: number; examples: number; terms: [string, number][]; residual: number;

@@ -56,7 +56,7 @@ function navigation(): HTMLElement {
 // ---- one account ----
 
 function heading(query: Query): HTMLElement {
-  const says = query.predicted !== "" ? `The network says ${query.predicted}` : `The network gives ${plain(query.final)}`;
+  const says = query.setSize > 0 ? `${query.input}: ${count(query.setSize)} inputs asked about as one` : query.predicted !== "" ? `The network says ${query.predicted}` : `The network gives ${plain(query.final)}`;
   const truth = query.target !== "" && query.wrong ? `; it is ${query.target}` : "";
   return h("section", {},
     h("header", { class: "query" },

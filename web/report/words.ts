@@ -9,11 +9,11 @@ export function measurementInWords(report: Report, query: Query): string {
   const chance = 1 / (1 + Math.exp(-query.final));
   switch (kind) {
     case "log-odds":
-      return `Log-odds of class k is ln(p / (1 − p)) = zₖ − ln Σ e^(zⱼ) over the other classes j, with p its probability and z the network's outputs. 0 means even chances, and every +1 multiplies the odds by 2.7. The final ${plain(query.final, 2)} is a probability of ${percentOf(chance)}.`;
+      return `Log-odds of class k is ln(p / (1 − p)) = zₖ − ln Σ e^(zⱼ) over the other classes j, with p its probability and z the network's outputs. 0 means even chances, and every +1 multiplies the odds by 2.7.` + (query.setSize > 0 ? "" : ` The final ${plain(query.final, 2)} is a probability of ${percentOf(chance)}.`);
     case "margin": return "The margin is the score of the true class minus the best other score: above 0 the prediction is right.";
     case "logit": case "logits": return "A logit is the network's raw score of one class; the class with the largest logit is predicted.";
     case "log-prob": return "The log-probability of a class is 0 when the network is certain of it, and falls without bound as it becomes less likely.";
-    case "loss": return "The loss is what training makes small: here a positive contribution made this input's loss larger.";
+    case "loss": return "The loss is what training makes small: here a positive contribution made " + (query.setSize > 0 ? "the set's loss larger." : "this input's loss larger.");
     case "output": return "This is a number that the network puts out, in the units of the target.";
     default: return "";
   }
