@@ -32,5 +32,6 @@ void add_show(CLI::App& app);
 void add_report(CLI::App& app);
 void add_audit(CLI::App& app);
 void add_theorem(CLI::App& app);
+void add_spectrum(CLI::App& app);
 
 }  // namespace pathkernel::cli

@@ -81,5 +81,6 @@ int main(int argc, char** argv) {
   cli::add_report(app);
   cli::add_audit(app);
   cli::add_theorem(app);
+  cli::add_spectrum(app);
   return run(app, argc, argv);
 }

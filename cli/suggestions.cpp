@@ -33,10 +33,10 @@ std::optional<std::string> nearest(const std::string& word, const std::vector<st
   return *found;
 }
 
-/// The subcommand that was being parsed, or the program itself.
+/// The subcommand (of a subcommand) that was being parsed, or the program itself.
 const CLI::App& active(const CLI::App& app) {
   const auto chosen = app.get_subcommands();
-  return chosen.empty() ? app : *chosen.front();
+  return chosen.empty() ? app : active(*chosen.front());
 }
 
 std::vector<std::string> options_of(const CLI::App& app) {
@@ -69,7 +69,8 @@ std::string explain_parse_error(const CLI::App& app, const CLI::ParseError& erro
     message = unexpected(command, word);
     break;
   }
-  const std::string name = &command == &app ? "pathkernel" : "pathkernel " + command.get_name();
+  std::string name = command.get_name();
+  for (const CLI::App* parent = command.get_parent(); parent != nullptr; parent = parent->get_parent()) name = parent->get_name() + " " + name;
   return fmt::format("{}\nSee {} --help.", message, name);
 }
 

@@ -25,6 +25,7 @@ install(DIRECTORY pathkernel DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCH
   PATTERN tangent/kernels/max_pool.h EXCLUDE
   PATTERN tangent/kernels/patches.h EXCLUDE
   PATTERN tangent/kernels/vectorised.h EXCLUDE
+  PATTERN spectrum/numerics EXCLUDE
   PATTERN explain/html.h EXCLUDE)
 
 install(EXPORT pathkernelTargets NAMESPACE pathkernel:: DESTINATION ${PATHKERNEL_CMAKE_DIR})

@@ -2,12 +2,19 @@
 # installed program needs no files beside it. Needs node and npm at build time only.
 find_program(NPM npm REQUIRED)
 
+set(WEB_PAGES report theorem audit spectrum)  # PAGE/PAGE.ts becomes PAGE_program (explain/html.h)
 set(WEB_SOURCE ${CMAKE_SOURCE_DIR}/web)
 set(WEB_BUILD ${CMAKE_BINARY_DIR}/web)
 set(WEB_INSTALLED ${WEB_SOURCE}/node_modules/.package-lock.json)
-file(GLOB_RECURSE WEB_SOURCES CONFIGURE_DEPENDS
-     ${WEB_SOURCE}/common/*.ts ${WEB_SOURCE}/common/*.css ${WEB_SOURCE}/report/*.ts ${WEB_SOURCE}/report/*.css
-     ${WEB_SOURCE}/theorem/*.ts ${WEB_SOURCE}/theorem/*.css ${WEB_SOURCE}/audit/*.ts ${WEB_SOURCE}/audit/*.css)
+set(WEB_ENTRIES)
+set(WEB_BUNDLES)
+set(WEB_FILES ${WEB_SOURCE}/common/*.ts ${WEB_SOURCE}/common/*.css)
+foreach(page ${WEB_PAGES})
+  list(APPEND WEB_ENTRIES ${page}=${page}/${page}.ts)
+  list(APPEND WEB_BUNDLES ${WEB_BUILD}/${page}.js)
+  list(APPEND WEB_FILES ${WEB_SOURCE}/${page}/*.ts ${WEB_SOURCE}/${page}/*.css)
+endforeach()
+file(GLOB_RECURSE WEB_SOURCES CONFIGURE_DEPENDS ${WEB_FILES})
 
 add_custom_command(
   OUTPUT ${WEB_INSTALLED}
@@ -19,8 +26,8 @@ add_custom_command(
   VERBATIM)
 
 add_custom_command(
-  OUTPUT ${WEB_BUILD}/report.js ${WEB_BUILD}/theorem.js ${WEB_BUILD}/audit.js
-  COMMAND node_modules/.bin/esbuild report=report/report.ts theorem=theorem/theorem.ts audit=audit/audit.ts --bundle --minify
+  OUTPUT ${WEB_BUNDLES}
+  COMMAND node_modules/.bin/esbuild ${WEB_ENTRIES} --bundle --minify
           --target=es2020 --charset=ascii --loader:.css=text --legal-comments=inline --log-level=warning --outdir=${WEB_BUILD}
   WORKING_DIRECTORY ${WEB_SOURCE}
   DEPENDS ${WEB_SOURCES} ${WEB_INSTALLED} ${WEB_SOURCE}/tsconfig.json
@@ -29,9 +36,8 @@ add_custom_command(
 
 add_custom_command(
   OUTPUT ${WEB_BUILD}/programs.cpp
-  COMMAND ${CMAKE_COMMAND} -DREPORT=${WEB_BUILD}/report.js -DTHEOREM=${WEB_BUILD}/theorem.js -DAUDIT=${WEB_BUILD}/audit.js -DOUTPUT=${WEB_BUILD}/programs.cpp
-          -P ${CMAKE_SOURCE_DIR}/cmake/embed_programs.cmake
-  DEPENDS ${WEB_BUILD}/report.js ${WEB_BUILD}/theorem.js ${WEB_BUILD}/audit.js ${CMAKE_SOURCE_DIR}/cmake/embed_programs.cmake
+  COMMAND ${CMAKE_COMMAND} "-DPAGES=${WEB_PAGES}" -DBUNDLES=${WEB_BUILD} -DOUTPUT=${WEB_BUILD}/programs.cpp -P ${CMAKE_SOURCE_DIR}/cmake/embed_programs.cmake
+  DEPENDS ${WEB_BUNDLES} ${CMAKE_SOURCE_DIR}/cmake/embed_programs.cmake
   VERBATIM)
 
 target_sources(pathkernel PRIVATE ${WEB_BUILD}/programs.cpp)

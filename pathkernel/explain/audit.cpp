@@ -98,7 +98,7 @@ std::string audit_page(const Audit& audit, const AuditMethod& by, const Dataset&
     suspects.push_back({{"rank", rank + 1}, {"example", i}, {"label", class_name(data, data.targets[i].item<int64_t>())},
                         {"predicted", class_name(data, audit.predicted[i].item<int64_t>())}, {"score", by.scores[i].item<double>()},
                         {"flippedFrom", originals.contains(i) ? class_name(data, originals.at(i)) : ""}, {"byClass", pairs}});
-    looks.add(suspects.back(), data.inputs[i]);
+    looks.add(suspects.back(), data, i);
   }
   for (const AuditMethod& m : audit.methods) {
     const auto found = std::find_if(detections.begin(), detections.end(), [&](const Detection& d) { return d.method == m.name; });

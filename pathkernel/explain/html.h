@@ -6,7 +6,7 @@
 namespace pathkernel {
 
 /// The bundled programs of the pages, built from web/ into the library (cmake/Web.cmake).
-extern const std::string_view report_program, theorem_program, audit_program;
+extern const std::string_view report_program, theorem_program, audit_program, spectrum_program;
 
 /// A document that holds `json` and the program that shows it. The title is escaped; the JSON is written so that no text in it can
 /// end the element it stands in.

@@ -56,7 +56,7 @@ def test_a_strangers_program_prints_a_ledger_that_adds_up(prefix, tmp_path):
 
 
 def test_installed_headers_need_nothing_but_torch(prefix, tmp_path):
-    """Each public header compiles, and what the library uses inside (JSON, SQLite, {fmt}, xxHash) does not show."""
+    """Each public header compiles, and what the library uses inside (JSON, SQLite, {fmt}, xxHash, Boost) does not show."""
     headers = sorted(path.relative_to(prefix / "include").as_posix() for path in (prefix / "include").rglob("*.h"))
     assert "pathkernel/pathkernel.h" in headers and "pathkernel/record/format.h" not in headers
     unit = tmp_path / "headers.cpp"
@@ -66,7 +66,7 @@ def test_installed_headers_need_nothing_but_torch(prefix, tmp_path):
          prefix / "include", "-isystem", torch, "-isystem", torch / "torch/csrc/api/include", unit)
     needs = (tmp_path / "needs").read_text().split()
     assert sum("/include/pathkernel/" in path for path in needs) == len(headers)
-    private = [path for path in needs if re.search(r"nlohmann|sqlite|xxhash|zstd|CLI11|(?<!torch)/include/fmt", path)]
+    private = [path for path in needs if re.search(r"nlohmann|sqlite|xxhash|zstd|CLI11|boost|(?<!torch)/include/fmt", path)]
     assert private == []
 
 

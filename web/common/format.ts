@@ -2,9 +2,14 @@
 
 const superscript: Record<string, string> = { "-": "⁻", "0": "⁰", "1": "¹", "2": "²", "3": "³", "4": "⁴", "5": "⁵", "6": "⁶", "7": "⁷", "8": "⁸", "9": "⁹" };
 
+/** 10⁻⁷ for −7 */
+export function power10(exponent: number): string {
+  return `10${[...String(exponent)].map((c) => superscript[c] ?? c).join("")}`;
+}
+
 function power(x: number, digits: number): string {
   const [mantissa, exponent] = x.toExponential(digits).split("e");
-  return `${mantissa}×10${[...String(Number(exponent))].map((c) => superscript[c]).join("")}`;
+  return `${mantissa}×${power10(Number(exponent))}`;
 }
 
 /** 3.142, 0.0012, 4×10⁻⁷; a true minus sign. */
