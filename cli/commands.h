@@ -22,5 +22,6 @@ void add_explain(CLI::App& app);
 void add_show(CLI::App& app);
 void add_report(CLI::App& app);
 void add_theorem(CLI::App& app);
+void add_kernel(CLI::App& app);
 
 }  // namespace pathkernel::cli

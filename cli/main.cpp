@@ -71,5 +71,6 @@ int main(int argc, char** argv) {
   cli::add_show(app);
   cli::add_report(app);
   cli::add_theorem(app);
+  cli::add_kernel(app);
   return run(app, argc, argv);
 }
