@@ -3,10 +3,11 @@ SHELL := /bin/bash
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help setup data build program test demo bench clean
+.PHONY: help setup data build program test crash demo bench study clean
 help:
 	@echo "make demo    train and explain a network on MNIST, with pages to look at (brings and builds what is missing)"
 	@echo "make test    build, and run every test"
+	@echo "make crash   kill the program at a hundred random moments each of training and explaining, and compare what comes out"
 	@echo "make bench   build, and time the sweep against training"
 	@echo "make study   how good the shares' stated uncertainty is, against fine quadrature"
 	@echo "make build   the program build/pathkernel"
@@ -32,6 +33,9 @@ test:
 	@scripts/setup.sh test
 	@$(MAKE) --no-print-directory build
 	@scripts/test.sh $(BUILD)
+
+crash: build
+	@PATHKERNEL_BUILD=$(abspath $(BUILD)) PATHKERNEL_KILLS=100 .venv/bin/python -m pytest -q -s -k killed tests/python/test_crashes.py
 
 # The program alone: the tests take longer to build than the demo takes to run.
 program: setup

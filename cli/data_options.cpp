@@ -12,9 +12,4 @@ void add_data_options(CLI::App& command, DataSource& source) {
       ->check(not_negative);
 }
 
-int64_t outputs_needed(const Dataset& data) {
-  if (data.is_classification()) return static_cast<int64_t>(data.class_names.size());
-  return data.targets.dim() < 2 ? 1 : data.targets.size(1);
-}
-
 }  // namespace pathkernel::cli

@@ -1,11 +1,14 @@
 #include "checks.h"
 #include "commands.h"
 #include "opened_run.h"
+#include "stop_signals.h"
 #include "terminal.h"
 
 #include <pathkernel/core/bytes.h>
 #include <pathkernel/core/error.h>
-#include <pathkernel/explain/ledger_file.h>
+#include <pathkernel/core/files.h>
+#include <pathkernel/core/hash.h>
+#include <pathkernel/explain/unfinished_ledger.h>
 #include <pathkernel/sweep/sweep.h>
 
 #include <fmt/format.h>
@@ -15,16 +18,18 @@
 
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <memory>
 
 namespace pathkernel::cli {
 namespace {
 
 struct Options {
-  std::string folder, data, queries = "test:0-15", measure = "log-odds", rule = "secant", convention = "propagate", precision, memory = "4GiB", out;
-  int64_t panels = 1, sampled_steps = 32, threads = 0;
-  double tolerance = 0;
-  bool path_kernel = false, strict = false, json = false;
+  std::string folder, data, queries = "test:0-15", measure = "log-odds", rule = "secant", network, convention = "propagate", precision, memory = "4GiB", out;
+  int64_t panels = 1, from = 0, until = -1, stride = 1, sampled_steps = 32, threads = 0;
+  double tolerance = 0, save_every = 10;
+  int64_t keep = 0;
+  bool path_kernel = false, strict = false, plan = false, json = false;
 };
 
 SweepOptions sweep_options(const Options& o, const Recording& recording) {
@@ -34,10 +39,17 @@ SweepOptions sweep_options(const Options& o, const Recording& recording) {
   const std::string precision = o.precision.empty() ? recording.manifest().dtype : o.precision;
   options.precision = precision == "double" ? at::kDouble : at::kFloat;
   options.measure = o.measure;
+  options.from = o.from;
+  options.until = o.until;
+  options.stride = o.stride;
+  using Asked = SweepOptions::Asked;
+  options.network = o.network == "weights" ? Asked::weights : o.network == "average" ? Asked::average : Asked::recorded;
   options.memory = parse_bytes(o.memory);
+  options.keep = o.keep;
   options.sampled_steps = o.sampled_steps;
   options.path_kernel = o.path_kernel;
   options.strict = o.strict;
+  if (!o.out.empty()) options.planned = [out = o.out](const SweepPlan& plan) { check_free_disk(out, plan.disk_bytes, "the ledger"); };
   return options;
 }
 
@@ -54,6 +66,46 @@ void check_output(const std::string& out) {
   fs::create_directory(probe, error);
   if (error) throw InvalidInput(fmt::format("explain: --out {} cannot be made ({}); name another folder", out, error.message()));
   fs::remove(probe);
+}
+
+/// All that the ledger's numbers depend on: what was left unfinished goes on only where this is the same.
+std::map<std::string, std::string> request_of(const Options& o, const SweepOptions& s, const Recording& r, const Queries& queries) {
+  const Environment e = Environment::here();
+  Tensors asked = {queries.inputs};
+  if (queries.targets.defined()) asked.push_back(queries.targets);
+  return {{"recording", fmt::format("{} to {}", hex(r.initial_hash()), r.steps() > 0 ? hex(r.step(r.steps() - 1).hash) : "nothing")},
+          {"steps", std::to_string(r.steps())},
+          {"checkpoints", std::to_string(r.checkpoint_steps().size())},
+          {"data", hex(r.manifest().data_fingerprint)},
+          {"queries", fmt::format("{} ({})", o.queries, hex(hash_of(asked)))},
+          {"rule", s.rule.name()},
+          {"panels", std::to_string(s.rule.panels)},
+          {"from", std::to_string(s.from)},
+          {"until", std::to_string(s.until)},
+          {"stride", std::to_string(s.stride)},
+          {"network", o.network},
+          {"convention", o.convention},
+          {"precision", s.precision == at::kDouble ? "double" : "float"},
+          {"measure", s.measure},
+          {"memory", o.memory},
+          {"keep", std::to_string(s.keep)},
+          {"sampled steps", std::to_string(s.sampled_steps)},
+          {"path kernel", s.path_kernel ? "yes" : "no"},
+          {"pathkernel", e.pathkernel},
+          {"torch", e.torch},
+          {"CPU", e.cpu_model + ", " + e.cpu_capability},
+          {"linear algebra", e.blas},
+          {"system", e.system},
+          {"threads", std::to_string(e.threads)}};
+}
+
+/// The sweep's progress, until a signal stops it.
+Progress stoppable(const StopSignals& signals, const UnfinishedLedger& unfinished) {
+  return [bar = progress_bar(), stop = signals.request(), &unfinished](const std::string& what, int64_t done, int64_t total) {
+    if (stop() && !unfinished.holds_state()) throw Interrupted("interrupted, before anything was saved");
+    if (stop()) throw Interrupted(fmt::format("interrupted; the same command goes on from what was saved last in {}", unfinished.folder()));
+    if (bar) bar(what, done, total);
+  };
 }
 
 double largest(const Tensor& t) { return t.defined() && t.numel() > 0 ? t.max().item<double>() : 0; }
@@ -74,22 +126,52 @@ void print_summary(const Ledger& ledger, const Options& o, double seconds) {
     return;
   }
   fmt::print("{} quer{} explained over {} training examples in {}\n", ledger.query_count(), ledger.query_count() == 1 ? "y" : "ies", ledger.example_count(), print_duration(seconds));
+  if (ledger.keeps_largest())
+    fmt::print("kept the largest {} of {} contributions of each query; the others as their sum (--keep)\n", ledger.kept.size(0), ledger.example_count());
   fmt::print("certificate: {}\n", c.brief(ledger.settings.conventions()));
   fmt::print("written to {}\n  pathkernel show {} --query 0\n  pathkernel report {} -o report.html\n", o.out, o.out, o.out);
 }
 
+void print_plan(const SweepPlan& p, bool json) {
+  if (!json) {
+    fmt::print("{}nothing was started; leave out --plan to start\n", p.brief());
+    return;
+  }
+  nlohmann::json j{{"queries", p.sizes.queries}, {"inputs", p.inputs()}, {"per_input", p.per_input}, {"steps", p.sizes.steps}, {"draws", p.sizes.draws},
+                   {"examples", p.sizes.examples}, {"parameters", p.parameters}, {"inputs_per_chunk", p.inputs_per_chunk}, {"chunks", p.chunks},
+                   {"adjoint_bytes_of_a_query", p.adjoint_bytes}, {"tape_bytes_of_an_input", p.tape_bytes}, {"bytes_of_an_input", p.bytes_per_input()},
+                   {"trace_bytes", p.trace_bytes}, {"longest_stretch", p.longest_stretch}, {"keep", p.keep}, {"ledger_bytes", p.ledger_bytes},
+                   {"disk_bytes", p.disk_bytes}, {"peak_bytes", p.peak_bytes()}, {"memory", p.memory}, {"seconds", p.seconds}, {"timed_steps", p.timed_steps}};
+  if (p.free_disk >= 0) j["free_disk"] = p.free_disk;
+  fmt::print("{}\n", j.dump(2));
+}
+
+/// What it would take; refused where it would not fit, as the run itself would be.
+void plan(const Options& o, OpenedRun& run, const Queries& queries) {
+  const SweepOptions options = sweep_options(o, run.recording);
+  SweepPlan plan = plan_sweep(run.recording, *run.model, run.data.train, queries, options);
+  if (!o.out.empty()) plan.free_disk = free_disk(o.out);
+  print_plan(plan, o.json);
+}
+
 void explain(const Options& o) {
-  check_output(o.out);
+  if (!o.out.empty()) check_output(o.out);
   OpenedRun run = open_run(o.folder, o.data, o.threads);
   const Queries queries = select_queries(o.queries, run.data);
+  if (o.plan) return plan(o, run, queries);
   const auto begin = std::chrono::steady_clock::now();
-  Ledger ledger = sweep(run.recording, *run.model, run.data.train, queries, sweep_options(o, run.recording), progress_bar());
+  SweepOptions options = sweep_options(o, run.recording);
+  UnfinishedLedger unfinished(o.out, request_of(o, options, run.recording, queries), o.save_every);
+  if (unfinished.kept() != nullptr) fmt::print(stderr, "pathkernel: going on with what was left in {}\n", unfinished.folder());
+  options.keeper = &unfinished;
+  const StopSignals signals;
+  Ledger ledger = sweep(run.recording, *run.model, run.data.train, queries, options, stoppable(signals, unfinished));
   ledger.settings.queries = o.queries;
   ledger.settings.recording = std::filesystem::absolute(o.folder).lexically_normal().string();
-  save(ledger, o.out);
+  unfinished.publish(ledger);
   print_summary(ledger, o, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   const double residual = largest(ledger.certificate.residual_to_contributions);
-  const bool complete_by_construction = ledger.settings.rule == "secant";
+  const bool complete_by_construction = GradientRule::parse(ledger.settings.rule, 1).complete();
   if (const double expected = ledger.settings.precision == "double" ? 1e-12 : 1e-6; complete_by_construction && residual > expected) {
     fmt::print(stderr, "pathkernel: the residual is {:.2g} of Σ|c|; rounding in {} explains {:.0e} at most. Look at the run before trusting the shares "
                "(`pathkernel verify`, or --precision double).\n", residual, ledger.settings.precision, expected);
@@ -107,21 +189,32 @@ void add_explain(CLI::App& app) {
   command->add_option("recording", o->folder, "Folder that `pathkernel train` wrote")->required();
   command->add_option("--queries", o->queries, "test:0-15, train:3,5,9, test:all, or FILE.npy with inputs")->capture_default_str();
   command->add_option("--measure", o->measure, "log-odds | margin | log-prob | logit:K | logits | loss | output:K")->capture_default_str();
-  command->add_option("--rule", o->rule, "How a step's gradient is taken: secant | gauss:Q | left")->capture_default_str();
+  command->add_option("--rule", o->rule, "How a step's gradient is taken: secant | gauss:Q | midpoint | left; the last three also as gauss:2,closed")->capture_default_str();
   command->add_option("--panels", o->panels, "Cut every step into so many equal parts")->capture_default_str()->check(positive);
+  command->add_option("--from", o->from, "Explain the path from this step on (0: the untrained network)")->capture_default_str()->check(not_negative);
+  command->add_option("--until", o->until, "… to the network before this step (default: the trained one)")->check(not_negative);
+  command->add_option("--stride", o->stride, "Steps that share one gradient of the queries: faster, complete, other shares (how far is measured)")->capture_default_str()->check(positive);
+  command->add_option("--network", o->network, "Which is asked: weights | average (default: the average where the run kept one)")->check(CLI::IsMember({"weights", "average"}));
   command->add_option("--convention", o->convention, "Weight decay as memory (propagate) or as a term of its own (ledger)")->capture_default_str()->check(CLI::IsMember({"propagate", "ledger"}));
   command->add_option("--precision", o->precision, "Of the evaluation: float | double (default: the run's)")->check(CLI::IsMember({"float", "double"}));
   command->add_option("--memory", o->memory, "Queries are streamed in chunks that fit")->capture_default_str();
+  command->add_option("--keep", o->keep, "Keep only the largest so many contributions of each query (default: all, or what fits beyond 1e9 numbers)")->check(positive);
   command->add_option("--sampled-steps", o->sampled_steps, "Steps on which the uncertainty of the shares is measured (0: not)")->capture_default_str()->check(not_negative);
   command->add_option("--tolerance", o->tolerance, "Fail (exit code 1) when the residual is more than this share of Σ|c|")->check(not_negative);
   command->add_flag("--path-kernel", o->path_kernel, "Also the path kernel K(x, x_i) (networks with one output)");
   command->add_flag("--strict", o->strict, "Stop (exit code 4) where replay differs from the recording, instead of booking the drift as rounding");
   command->add_option("--data", o->data, "Where the data are now, if they have moved");
   command->add_option("--threads", o->threads, "Threads to compute with (default: as many as recorded)")->check(thread_count);
-  command->add_option("--out", o->out, "Folder for the ledger")->required();
+  command->add_option("--save-every", o->save_every, "Seconds between two saves of the work; a killed explain goes on from there (0: none)")->capture_default_str()->check(not_negative);
+  command->add_option("--out", o->out, "Folder for the ledger (needed but for --plan)");
+  command->add_flag("--plan", o->plan, "Only say what it would take: memory, chunks, disk, time");
   command->add_flag("--json", o->json, "Print the result as JSON");
-  command->footer("Example:\n  pathkernel explain runs/lenet --queries test:0-15 --measure log-odds --out runs/lenet/explain/first16");
-  command->callback([o] { explain(*o); });
+  command->footer("Example:\n  pathkernel explain runs/lenet --queries test:0-15 --measure log-odds --out runs/lenet/explain/first16\n"
+                  "The same command again goes on where it was stopped.");
+  command->callback([o] {
+    if (o->out.empty() && !o->plan) throw CLI::RequiredError("--out");
+    explain(*o);
+  });
 }
 
 }  // namespace pathkernel::cli

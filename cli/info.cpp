@@ -3,6 +3,7 @@
 
 #include <pathkernel/core/bytes.h>
 #include <pathkernel/core/hash.h>
+#include <pathkernel/record/format.h>
 #include <pathkernel/record/recording.h>
 
 #include <fmt/format.h>
@@ -30,22 +31,16 @@ std::string status_of(const Recording& r) {
 std::string status_for_people(const Recording& r) {
   const int64_t planned = r.manifest().steps;
   switch (r.status()) {
-    case RunStatus::running: return fmt::format("still running, or interrupted, after {} of {} steps", r.steps(), planned);
+    case RunStatus::running: return fmt::format("still running, or interrupted, after {} of {} steps (`pathkernel resume` goes on)", r.steps(), planned);
     case RunStatus::complete: return fmt::format("complete, {} steps", r.steps());
     case RunStatus::diverged: return fmt::format("diverged after {} of {} steps", r.steps(), planned);
   }
   return "";
 }
 
-/// The settings that this optimizer uses.
-std::string optimizer_for_people(const OptimizerSettings& s) {
-  std::string text = fmt::format("{}, lr {:g}", s.name, s.lr);
-  if (s.schedule != "constant") text += fmt::format(" ({} schedule)", s.schedule);
-  if (s.momentum != 0) text += fmt::format(", {}momentum {:g}", s.nesterov ? "Nesterov " : "", s.momentum);
-  if (s.dampening != 0) text += fmt::format(", dampening {:g}", s.dampening);
-  if (s.name != "sgd") text += fmt::format(", betas {:g} and {:g}, eps {:g}", s.beta1, s.beta2, s.eps);
-  if (s.weight_decay != 0) text += fmt::format(", weight decay {:g}", s.weight_decay);
-  return text;
+/// "cross-entropy (mean), l2:0.001"
+std::string loss_for_people(const Manifest& m) {
+  return fmt::format("{} ({}){}", m.objective, m.reduction, m.regulariser.empty() ? "" : ", " + m.regulariser);
 }
 
 std::string for_people(const Recording& r) {
@@ -59,8 +54,8 @@ std::string for_people(const Recording& r) {
   line("model", m.model.empty() ? "a module of another program" : m.model);
   line("data", fmt::format("{}{}, {} training examples, fingerprint {}", m.data.location,
                            m.data.label_column.empty() ? "" : fmt::format(" (label {})", m.data.label_column), m.examples, hex(m.data_fingerprint)));
-  line("loss", r.steps() > 0 ? fmt::format("{}, {:.4g} at the last step", m.objective, r.step(r.steps() - 1).loss) : m.objective);
-  line("optimizer", optimizer_for_people(m.optimizer));
+  line("loss", r.steps() > 0 ? fmt::format("{}, {:.4g} at the last step", loss_for_people(m), r.step(r.steps() - 1).loss) : loss_for_people(m));
+  line("optimizer", describe(m.optimizer));
   line("batches", fmt::format("{} examples each, {:g} epochs, seed {}, {}", m.batch, m.epochs, m.seed, m.dtype));
   line("checkpoints", fmt::format("{}, every {} steps", checkpoints.size(), m.checkpoint_every));
   line("on disk", print_bytes(size_on_disk(r.folder())));
@@ -72,7 +67,7 @@ std::string for_people(const Recording& r) {
 
 nlohmann::json for_scripts(const Recording& r) {
   const Manifest& m = r.manifest();
-  const OptimizerSettings& s = m.optimizer;
+  const nlohmann::json manifest = format::to_json(m);
   const Environment& e = m.environment;
   nlohmann::json json = {
       {"recording", r.folder()},
@@ -81,11 +76,11 @@ nlohmann::json for_scripts(const Recording& r) {
       {"planned_steps", m.steps},
       {"model", m.model},
       {"objective", m.objective},
+      {"reduction", m.reduction},
+      {"regulariser", m.regulariser},
       {"dtype", m.dtype},
-      {"optimizer",
-       {{"name", s.name}, {"lr", s.lr}, {"momentum", s.momentum}, {"dampening", s.dampening}, {"nesterov", s.nesterov}, {"beta1", s.beta1},
-        {"beta2", s.beta2}, {"eps", s.eps}, {"weight_decay", s.weight_decay}, {"schedule", s.schedule}}},
-      {"data", {{"location", m.data.location}, {"label_column", m.data.label_column}, {"limit", m.data.limit}}},
+      {"optimizer", manifest["optimizer"]},
+      {"data", manifest["data"]},
       {"data_fingerprint", hex(m.data_fingerprint)},
       {"examples", m.examples},
       {"batch", m.batch},

@@ -1,11 +1,13 @@
 #include "commands.h"
 #include "suggestions.h"
 
+#include <pathkernel/core/allocation.h>
 #include <pathkernel/core/error.h>
 
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
+#include <csignal>
 #include <cstdio>
 #include <new>
 
@@ -14,7 +16,7 @@ namespace {
 using namespace pathkernel;
 
 /// docs/exit_codes.md
-enum ExitCode { done = 0, bug = 1, wrong_command_line = 2, bad_input = 3, replay_differs = 4, diverged = 5 };
+enum ExitCode { done = 0, bug = 1, wrong_command_line = 2, bad_input = 3, replay_differs = 4, diverged = 5, interrupted = 6 };
 
 constexpr const char* out_of_memory = "out of memory; try a smaller --model, --batch, --limit or --memory, or fewer --queries";
 
@@ -39,6 +41,8 @@ int run(CLI::App& app, int argc, char** argv) {
     return fail(replay_differs, error.what());
   } catch (const Diverged& error) {
     return fail(diverged, error.what());
+  } catch (const cli::Interrupted& error) {
+    return fail(interrupted, error.what());
   } catch (const cli::ToleranceExceeded& error) {
     return fail(bug, error.what());
   } catch (const InvalidInput& error) {
@@ -57,6 +61,8 @@ int run(CLI::App& app, int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  pathkernel::keep_freed_memory();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow any more is then an error with a message, as a full disk is
   CLI::App app("Records how a network was trained, and writes any prediction as a sum over its training examples.", "pathkernel");
   app.set_version_flag("--version", "pathkernel " PATHKERNEL_VERSION);
   app.require_subcommand(1);
@@ -65,6 +71,7 @@ int main(int argc, char** argv) {
              "  pathkernel verify runs/lenet\n"
              "`pathkernel COMMAND --help` shows the options of a command, with an example. Exit codes: docs/exit_codes.md.");
   cli::add_train(app);
+  cli::add_resume(app);
   cli::add_verify(app);
   cli::add_info(app);
   cli::add_explain(app);

@@ -33,14 +33,12 @@ struct Term {
 };
 
 /// The right-hand side of the identity, in its order.
-std::vector<Term> terms(const Ledger& l) {
-  return {{"initial", "the untrained network", l.initial},
-          {"examples", "sum over all training examples", l.contributions.sum(0)},
-          {"decay", "weight decay and what it left of the initial weights", l.decay},
-          {"buffers", "running statistics", l.buffers},
-          {"jumps", "where the network is discontinuous", l.jumps},
-          {"rounding", "the optimizer's arithmetic", l.rounding},
-          {"residual", "what the bookkeeping misses", l.residual}};
+std::vector<Term> terms(const Ledger& l, const std::vector<Ledger::Term>& beside_examples) {
+  std::vector<Term> all = {{"initial", l.settings.first_step == 0 ? "the untrained network" : "the network at the window's first step", l.initial},
+                           {"examples", "sum over all training examples", l.total()}};
+  for (const Ledger::Term& term : beside_examples) all.push_back({term.name, term.meaning, l.*term.of});
+  all.push_back({"residual", "what the bookkeeping misses", l.residual});
+  return all;
 }
 
 double at(const Tensor& row, int64_t q) { return row[q].item<double>(); }
@@ -52,9 +50,10 @@ std::string class_name(const Ledger& l, int64_t k) {
 
 std::string heading(const Ledger& l, const std::string& folder) {
   const LedgerSettings& s = l.settings;
-  return fmt::format("Ledger {}: {} queries, {} training examples, steps {} to {}\n{} by the {} rule{}, evaluated in {}\nrecording {}\n", folder,
+  const std::string kept = l.keeps_largest() ? fmt::format("keeps the largest {} of {} contributions of each query, the others as a sum\n", l.kept.size(0), l.example_count()) : "";
+  return fmt::format("Ledger {}: {} queries, {} training examples, steps {} to {}\n{} by the {} rule{}, evaluated in {}\n{}recording {}\n", folder,
                      l.query_count(), l.example_count(), s.first_step, s.last_step - 1, s.measure, s.rule,
-                     s.panels > 1 ? fmt::format(" ({} panels)", s.panels) : "", s.precision, s.recording);
+                     s.panels > 1 ? fmt::format(" ({} panels)", s.panels) : "", s.precision, kept, s.recording);
 }
 
 /// What all measurements begin with, up to a space: it becomes the column's heading.
@@ -82,7 +81,7 @@ std::string table_of_queries(const Ledger& l) {
   columns.push_back(beginning.empty() ? "measurement" : beginning);
   std::vector<Term> shown;
   std::string zeros;
-  for (Term& t : terms(l)) {
+  for (Term& t : terms(l, present_terms(l))) {
     const std::string name = t.name;
     const bool always = name == "initial" || name == "examples" || name == "rounding" || name == "residual";
     if (always || t.values.abs().max().item<double>() != 0) {
@@ -136,13 +135,15 @@ std::string account(const Ledger& l, int64_t q, int64_t k) {
                         info.target < 0 ? "true class unknown" : is_wrong(info) ? "wrong: it is " + class_name(l, info.target) : "right");
 
   TextTable lines({"", ">", ""});
-  for (const Term& t : terms(l)) lines.row({t.name, signed_number(at(t.values, q)), t.meaning});
+  for (const Term& t : terms(l, present_terms(l))) lines.row({t.name, signed_number(at(t.values, q)), t.meaning});
   lines.row({"final", signed_number(at(l.final, q)), "the trained network: the sum of the lines above"});
   text += lines.str(2) + "\n";
 
   const Top best = top(l, q, k);
-  text += side(l, best.towards, fmt::format("Pushed up most ({} examples did, {} in all)", best.count_towards, signed_number(best.sum_towards)));
-  text += "\n" + side(l, best.away, fmt::format("Pushed down most ({} examples did, {} in all)", best.count_away, signed_number(best.sum_away)));
+  if (!best.limits.empty()) text += fmt::format("This ledger keeps {}.\n\n", best.limits);
+  const char* kept = best.limits.empty() ? "" : " of those kept";  // the sums are over all
+  text += side(l, best.towards, fmt::format("Pushed up most ({} examples{} did, {} in all)", best.count_towards, kept, signed_number(best.sum_towards)));
+  text += "\n" + side(l, best.away, fmt::format("Pushed down most ({} examples{} did, {} in all)", best.count_away, kept, signed_number(best.sum_away)));
   if (is_classification(l)) text += "\n" + sums("By class of the training examples", l.classes, l.by_class, q);
   text += "\n" + sums("By layer", l.layers, l.by_layer, q);
   text += "\nContributions say what an example did on this path, not what its removal would do.\n";
@@ -152,7 +153,7 @@ std::string account(const Ledger& l, int64_t q, int64_t k) {
 json json_of(const Ledger& l, int64_t q) {
   const QueryInfo& info = l.queries[q];
   json j{{"query", q}, {"input", info.input}, {"measurement", info.measurement}, {"target", info.target}, {"predicted", info.predicted}};
-  for (const Term& t : terms(l)) j[t.name] = at(t.values, q);
+  for (const Term& t : terms(l, Ledger::terms())) j[t.name] = at(t.values, q);
   j["final"] = at(l.final, q);
   j["certificate"] = certificate_of(l, q).brief(l.settings.conventions());
   return j;
@@ -180,6 +181,7 @@ json json_account(const Ledger& l, int64_t q, int64_t k) {
   j["away"] = json_of(best.away, l);
   j["sum_towards"] = best.sum_towards;
   j["sum_away"] = best.sum_away;
+  if (l.keeps_largest()) j["kept"] = {{"largest", l.kept.size(0)}, {"of", l.example_count()}, {"others_sum", l.dropped[q].item<double>()}, {"others_size", l.dropped_size[q].item<double>()}};
   j["by_class"] = json_by(l.classes, l.by_class, q);
   j["by_layer"] = json_by(l.layers, l.by_layer, q);
   return j;
@@ -189,10 +191,10 @@ json json_account(const Ledger& l, int64_t q, int64_t k) {
 std::string predictions(const Ledger& l, int64_t listed) {
   const PredictionCheck check = check_predictions(l);
   TextTable table({"input", "true", "network", "sum", ">initial", fmt::format(">+ {} examples", l.example_count()), ">+ rounding", ">= the sum", ">the network"});
-  const Tensor examples = l.contributions.sum(0);
+  const Tensor examples = l.total();
   for (const Prediction& p : check.inputs) {
     if (listed-- <= 0) break;
-    const double start = at(l.initial, p.query) + at(l.decay, p.query) + at(l.buffers, p.query) + at(l.jumps, p.query);
+    const double start = p.sum - at(examples, p.query) - at(l.rounding, p.query);
     table.row({p.input, class_name(l, p.target), class_name(l, p.by_network), class_name(l, p.by_sum), fmt::format("{:+.6f}", start),
                fmt::format("{:+.6f}", at(examples, p.query)), fmt::format("{:+.1e}", at(l.rounding, p.query)), fmt::format("{:+.6f}", p.sum),
                fmt::format("{:+.6f}", at(l.final, p.query))});

@@ -1,8 +1,10 @@
 #include "checks.h"
 #include "commands.h"
 #include "data_options.h"
-#include "opened_run.h"
+#include "optimizer_options.h"
+#include "stop_signals.h"
 #include "terminal.h"
+#include "trained.h"
 
 #include <pathkernel/core/bytes.h>
 #include <pathkernel/core/error.h>
@@ -12,68 +14,50 @@
 #include <pathkernel/model/initial_weights.h>
 #include <pathkernel/record/record_run.h>
 #include <pathkernel/train/objective.h>
+#include <pathkernel/train/regulariser.h>
 
 #include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/arange.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 namespace pathkernel::cli {
 namespace {
 
 struct Options {
-  Manifest manifest;  ///< what goes into the recording: data, loss, optimizer, batch, epochs, seed, dtype
-  std::string model = "lenet", activation = "relu", init, batches, out, checkpoint_budget;
+  Manifest manifest;  ///< what goes into the recording: data, reduction, regulariser, batch, epochs, seed, dtype
+  OptimizerOptions optimizer;
+  std::string model = "lenet", activation = "relu", loss, init, batches, out, checkpoint_budget;
   int64_t threads = 0;
-  bool loss_given = false, lr_given = false, json = false;
+  bool json = false;
 };
 
-/// The network on data it was not trained on.
-struct TestResult {
-  int64_t examples = 0, correct = 0;
-  double squared_error = 0;  ///< mean over examples and coordinates; regression
-  std::vector<int64_t> wrong;  ///< rows of the wrong ones; classification
-};
-
-TestResult test(Model& model, const Dataset& data, at::ScalarType dtype) {
-  constexpr int64_t chunk = 1000;
-  const at::NoGradGuard no_grad;
-  TestResult result;
-  result.examples = data.size();
-  const auto objective = make_objective("mse");
-  for (int64_t begin = 0; begin < data.size(); begin += chunk) {
-    const Batch batch = take(data, at::arange(begin, std::min(begin + chunk, data.size()), at::kLong), dtype);
-    const Tensors outputs = model.forward(batch.inputs, Mode::eval);
-    if (data.is_classification()) {
-      const Tensor wrong = outputs[0].argmax(1).ne(batch.targets).nonzero().flatten().to(at::kCPU).contiguous();
-      for (int64_t i = 0; i < wrong.numel(); ++i) result.wrong.push_back(begin + wrong.const_data_ptr<int64_t>()[i]);
-      result.correct = std::min(begin + chunk, data.size()) - static_cast<int64_t>(result.wrong.size());
-    } else {
-      result.squared_error += objective->losses(outputs, batch.targets).sum().item<double>() / static_cast<double>(data.size());
-    }
-  }
-  return result;
-}
-
-/// Parameters and what the optimizer keeps for each, in bytes.
-int64_t checkpoint_bytes(const Model& model, const OptimizerSettings& optimizer, at::ScalarType dtype) {
-  const int64_t states = optimizer.name == "sgd" ? (optimizer.momentum != 0 ? 1 : 0) : 2;
+/// Parameters, what the optimizer keeps for each, and their average, in bytes.
+int64_t checkpoint_bytes(const Model& model, const TrainingSettings& settings, at::ScalarType dtype) {
+  const int64_t states = make_optimizer(settings.optimizer, model.parameters())->numbers_per_weight() + (settings.ema != 0 ? 1 : 0);
   return (count_numbers(model.parameters()) * (1 + states) + count_numbers(model.buffers())) * (dtype == at::kDouble ? 8 : 4);
 }
 
+/// Numbers the network must give for each input.
+int64_t outputs_needed(const Dataset& data, const Objective& objective) {
+  if (data.is_classification()) return objective.outputs_for_classes(static_cast<int64_t>(data.class_names.size()));
+  return data.targets.dim() < 2 ? 1 : data.targets.size(1);
+}
+
+/// Where a table's column could be read as classes or as numbers, the loss that was asked for decides.
+TrainTest load_for(DataSource& source, const std::string& loss) {
+  if (!loss.empty() && source.location.ends_with(".csv")) source.targets = make_objective(loss)->targets();
+  return load(source);
+}
+
 /// cross-entropy for classes, mse for numbers, unless asked otherwise.
-std::string objective_for(const Dataset& data, const Options& o) {
+std::unique_ptr<Objective> objective_for(const Dataset& data, const std::string& loss, const std::string& reduction) {
   const std::string fitting = data.is_classification() ? "cross-entropy" : "mse";
-  if (!o.loss_given || o.manifest.objective == fitting) return fitting;
-  const bool csv = !o.manifest.data.label_column.empty();  // there, whole numbers of few values are taken for classes
-  throw InvalidInput(fmt::format("--loss {}: {} has {}; use --loss {}{}", o.manifest.objective, data.name,
-                                 data.is_classification() ? "class labels" : "numbers as targets", fitting,
-                                 data.is_classification() && csv ? ", or write the column with decimals (3.0) to regress on it" : ""));
+  auto objective = make_objective(loss.empty() ? fitting : loss, reduction);
+  objective->check(data);
+  return objective;
 }
 
 std::vector<Tensor> batches_for(const Dataset& data, const Options& o, Manifest& manifest) {
@@ -89,86 +73,40 @@ std::vector<Tensor> batches_for(const Dataset& data, const Options& o, Manifest&
   return batches;
 }
 
-/// The first wrong ones in the words of `explain --queries`: "wrong ones: test:8,115,247 …".
-std::string wrong_ones(const TestResult& result) {
-  constexpr size_t listed = 12;
-  if (result.wrong.empty()) return {};
-  const size_t n = std::min(listed, result.wrong.size());
-  return fmt::format("wrong ones: test:{}{}\n", fmt::join(result.wrong.begin(), result.wrong.begin() + static_cast<int64_t>(n), ","),
-                     n < result.wrong.size() ? " …" : "");
-}
-
-std::string for_people(const Options& o, const Manifest& manifest, const RunOutcome& run, const TestResult& result, const Dataset& train,
-                       const std::string& model) {
-  const double all = run.seconds + run.recording_seconds;
-  std::string text = fmt::format("trained {} on {} ({} examples): {} steps of {}, last batch's loss {:.4g}\n", model, train.name,
-                                 train.size(), run.steps, manifest.optimizer.name, run.last_loss);
-  if (result.examples > 0 && train.is_classification())
-    text += fmt::format("test accuracy {:.2f} % ({} of {})\n", 100.0 * static_cast<double>(result.correct) / static_cast<double>(result.examples),
-                        result.correct, result.examples) + wrong_ones(result);
-  else if (result.examples > 0)
-    text += fmt::format("test mean squared error {:.4g} ({} examples)\n", result.squared_error, result.examples);
-  text += fmt::format("{}, of which recording {} ({:.1f} %)\n", print_duration(all), print_duration(run.recording_seconds),
-                      100 * run.recording_seconds / all);
-  text += fmt::format("recorded in {} ({}); next: pathkernel verify {}\n", o.out, print_bytes(size_on_disk(o.out)), o.out);
-  return text;
-}
-
-nlohmann::json for_scripts(const Options& o, const RunOutcome& run, const TestResult& result, const Dataset& train, const std::string& model) {
-  nlohmann::json json = {{"recording", o.out},        {"model", model},
-                         {"data", train.name},        {"examples", train.size()},
-                         {"steps", run.steps},        {"last_loss", run.last_loss},
-                         {"seconds", run.seconds},    {"recording_seconds", run.recording_seconds},
-                         {"test_examples", result.examples}, {"bytes", size_on_disk(o.out)}};
-  if (result.examples > 0 && train.is_classification()) {
-    json["test_accuracy"] = static_cast<double>(result.correct) / static_cast<double>(result.examples);
-    json["test_wrong"] = result.wrong;
-  } else if (result.examples > 0) {
-    json["test_mse"] = result.squared_error;
+/// A full disk ends a run, but loses nothing.
+RunOutcome keeping_what_is_recorded(const std::string& folder, const std::function<RunOutcome()>& run) {
+  try {
+    return run();
+  } catch (const InvalidInput& error) {
+    if (!std::filesystem::exists(std::filesystem::path(folder) / "recording.sqlite")) throw;
+    throw InvalidInput(fmt::format("{}\nWhat was recorded before is kept; when that is mended, go on with: pathkernel resume {}", error.what(), folder));
   }
-  return json;
 }
 
 void train(Options o) {
-  if (std::filesystem::exists(o.out) && !(std::filesystem::is_directory(o.out) && std::filesystem::is_empty(o.out)))
-    throw InvalidInput(fmt::format("--out {}: exists and is not empty; give another folder, or remove this one first", o.out));
+  Recorder::check_vacant(o.out);
   if (o.threads > 0) at::set_num_threads(static_cast<int>(o.threads));
   Manifest manifest = o.manifest;
-  if (!o.lr_given && manifest.optimizer.name != "sgd") manifest.optimizer.lr = 0.001;
+  manifest.optimizer = o.optimizer.settings();
+  if (const auto regulariser = make_regulariser(manifest.regulariser)) manifest.regulariser = regulariser->name();
   const at::ScalarType dtype = parse_dtype(manifest.dtype);
 
-  const TrainTest data = load(manifest.data);
-  manifest.objective = objective_for(data.train, o);
+  const TrainTest data = load_for(manifest.data, o.loss);
+  const auto objective = objective_for(data.train, o.loss, manifest.reduction);
+  manifest.objective = objective->name();
   const auto model = make_model(o.model, o.activation, manifest.seed, dtype);
-  check_fits(*model, data.train.inputs, outputs_needed(data.train));
+  check_fits(*model, data.train.inputs, outputs_needed(data.train, *objective));
   if (!o.init.empty()) load_initial_weights(*model, o.init);
   const auto batches = batches_for(data.train, o, manifest);
   const int64_t budget = o.checkpoint_budget.empty() ? 0 : parse_bytes(o.checkpoint_budget);
   manifest.checkpoint_every =
-      checkpoint_spacing(static_cast<int64_t>(batches.size()), checkpoint_bytes(*model, manifest.optimizer, dtype), budget);
+      checkpoint_spacing(static_cast<int64_t>(batches.size()), checkpoint_bytes(*model, manifest, dtype), budget);
 
-  const RunOutcome run = record_run(o.out, manifest, *model, data.train, batches, progress_bar());
-  if (run.status == RunStatus::diverged)
-    throw Diverged(fmt::format("training diverged at step {} of {}: {}.\nTry a smaller --lr (it was {:g}). The steps before are recorded in {}.",
-                               run.steps, batches.size(), run.trouble, manifest.optimizer.lr, o.out));
-  const TestResult result = test(*model, data.test, dtype);
-  if (o.json) fmt::print("{}\n", for_scripts(o, run, result, data.train, model->specification()).dump(2));
-  else fmt::print("{}", for_people(o, manifest, run, result, data.train, model->specification()));
-}
-
-void add_optimizer_options(CLI::App& command, OptimizerSettings& s, bool& lr_given) {
-  command.add_option("--optimizer", s.name, "sgd, adam or adamw")->capture_default_str()->check(CLI::IsMember({"sgd", "adam", "adamw"}));
-  command.add_option_function<double>("--lr", [&](double lr) { s.lr = lr; lr_given = true; }, "Learning rate (0.01; adam, adamw: 0.001)");
-  command.add_option("--momentum", s.momentum, "sgd: momentum")->capture_default_str();
-  command.add_option("--dampening", s.dampening, "sgd: dampening of the momentum")->capture_default_str();
-  command.add_flag("--nesterov", s.nesterov, "sgd: Nesterov's momentum");
-  command.add_option("--weight-decay", s.weight_decay, "L2 for sgd and adam, decoupled for adamw")->capture_default_str();
-  command.add_option("--beta1", s.beta1, "adam, adamw: decay of the first moment")->capture_default_str();
-  command.add_option("--beta2", s.beta2, "adam, adamw: decay of the second moment")->capture_default_str();
-  command.add_option("--eps", s.eps, "adam, adamw: added to the root of the second moment")->capture_default_str();
-  command.add_option("--schedule", s.schedule, "constant, or cosine to zero over the run")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"constant", "cosine"}));
+  const StopSignals signals;
+  const RunOutcome run = keeping_what_is_recorded(o.out, [&] {
+    return record_run(o.out, manifest, *model, data.train, batches, progress_bar(), signals.request());
+  });
+  report_training(o.out, manifest, run, *model, data, o.json);
 }
 
 }  // namespace
@@ -179,20 +117,26 @@ void add_train(CLI::App& app) {
   Manifest& m = o->manifest;
   CLI::App* command = app.add_subcommand("train", "Train a network and record every step");
   add_data_options(*command, m.data);
-  command->add_option("--model", o->model, "lenet, or mlp: and the widths of its layers, e.g. mlp:784-128-10")->capture_default_str();
+  command->add_option("--model", o->model, "lenet; mlp: and the widths of its layers, e.g. mlp:784-128-10; or resnet: and input channels, widths of its stages, "
+                                              "outputs, e.g. resnet:1-8-16-10")->capture_default_str();
   command->add_option("--activation", o->activation, "relu, tanh, gelu or silu")
       ->capture_default_str()
       ->check(CLI::IsMember({"relu", "tanh", "gelu", "silu"}));
-  add_optimizer_options(*command, m.optimizer, o->lr_given);
-  command->add_option("--loss", m.objective, "cross-entropy or mse (default: what fits the targets)")
-      ->check(CLI::IsMember({"cross-entropy", "mse"}));
+  command->add_option("--loss", o->loss,
+                      "cross-entropy, label-smoothing:0.1 or hinge for classes; mse, huber:1 or bce-with-logits for numbers (default: cross-entropy or mse, "
+                      "what fits the targets)");
+  command->add_option("--reduction", m.reduction, "A batch's loss is the mean or the sum of its examples' losses")->capture_default_str()->check(CLI::IsMember({"mean", "sum"}));
+  command->add_option("--regulariser", m.regulariser, "A term of the loss that belongs to no example: l1:1e-4 or l2:1e-3 and the like");
+  o->optimizer.add_to(*command);
   command->add_option("--batch", m.batch, "Examples per step")->capture_default_str()->check(positive);
   CLI::Option* epochs = command->add_option("--epochs", m.epochs, "Passes over the training examples; may be a fraction")
                             ->capture_default_str()
                             ->check(positive);
+  command->add_option("--accumulate", m.accumulate, "Micro-batches whose gradients a step adds up")->capture_default_str()->check(positive);
+  command->add_option("--ema", m.ema, "Keep an exponential moving average of the weights with this decay, e.g. 0.99 (0: none)")->capture_default_str();
   command->add_option("--batches", o->batches, "An .npy file, int64 [steps, batch]: which examples each step draws (-1: none)")->excludes(epochs);
   command->add_option("--init", o->init, "A .safetensors file with the initial weights");
-  command->add_option("--seed", m.seed, "Of the initial weights and of the order of the examples")->capture_default_str();
+  command->add_option("--seed", m.seed, "Of the initial weights and of the order of the examples")->capture_default_str()->check(not_negative);
   command->add_option("--dtype", m.dtype, "float or double")->capture_default_str()->check(CLI::IsMember({"float", "double"}));
   command->add_option("--threads", o->threads, "Threads to compute with (default: all cores)")->check(thread_count);
   command->add_option("--checkpoint-budget,--memory", o->checkpoint_budget,
@@ -202,10 +146,7 @@ void add_train(CLI::App& app) {
   command->footer("Examples:\n"
                   "  pathkernel train --data mnist --model lenet --lr 0.01 --momentum 0.9 --out runs/lenet\n"
                   "  pathkernel train --data houses.csv --label price --model mlp:13-32-1 --optimizer adamw --epochs 50 --out runs/houses");
-  command->callback([o, command] {
-    o->loss_given = command->count("--loss") > 0;
-    train(*o);
-  });
+  command->callback([o] { train(*o); });
 }
 
 }  // namespace pathkernel::cli

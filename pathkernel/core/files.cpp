@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 
 namespace pathkernel {
 namespace {
@@ -99,9 +100,9 @@ void AtomicFile::commit() {
   if (::fsync(descriptor_) != 0) refuse("write", path_);
   const int closed = ::close(descriptor_);
   descriptor_ = -1;
-  if (closed != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) refuse("write", path_);
+  if (closed != 0) refuse("write", path_);
+  rename_durably(temporary_, path_);
   temporary_.clear();
-  sync_folder_of(path_);
 }
 
 std::string read_file(const std::string& path) {
@@ -117,15 +118,25 @@ void write_file(const std::string& path, std::string_view contents) {
   file.commit();
 }
 
-void check_free_disk(const std::string& folder, int64_t bytes, const std::string& what) {
+void rename_durably(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) refuse("write", to);
+  sync_folder_of(to);
+}
+
+int64_t free_disk(const std::string& folder) {
   std::error_code error;
   fs::path existing = fs::absolute(folder, error);
   while (!fs::exists(existing, error) && existing.has_relative_path()) existing = existing.parent_path();
   const fs::space_info space = fs::space(existing, error);
   if (error) throw InvalidInput(fmt::format("cannot ask for the free space of {}: {}", existing.string(), error.message()));
-  if (bytes <= 0 || space.available >= static_cast<uintmax_t>(bytes)) return;
+  return static_cast<int64_t>(std::min<uintmax_t>(space.available, std::numeric_limits<int64_t>::max()));
+}
+
+void check_free_disk(const std::string& folder, int64_t bytes, const std::string& what) {
+  const int64_t free = free_disk(folder);
+  if (bytes <= free) return;
   throw InvalidInput(fmt::format("{} needs {} on the disk of {}, but only {} are free: make room, or choose another place", what,
-                                 print_bytes(bytes), existing.string(), print_bytes(static_cast<int64_t>(space.available))));
+                                 print_bytes(bytes), fs::absolute(folder).string(), print_bytes(free)));
 }
 
 }  // namespace pathkernel

@@ -51,6 +51,12 @@ std::string read_file(const std::string& path);
 /// Replaces `path` by a file with these contents (see AtomicFile).
 void write_file(const std::string& path, std::string_view contents);
 
+/// Free bytes on the disk that holds `folder` (or its nearest existing parent). @throws InvalidInput with the system's reason.
+int64_t free_disk(const std::string& folder);
+
+/// Gives `from` the name `to` in the same folder, durably: the new name survives a power cut. @throws InvalidInput as AtomicFile
+void rename_durably(const std::string& from, const std::string& to);
+
 /// Makes sure that `bytes` more fit on the disk that holds `folder` (or its nearest existing parent).
 /// @throws InvalidInput saying how much there is, how much is needed, and for what.
 void check_free_disk(const std::string& folder, int64_t bytes, const std::string& what);

@@ -61,9 +61,9 @@ TrainTest load_known(const Known& set) {
                                  "it as {}/", set.name, fmt::join(folders, ", "), set.name));
 }
 
-TrainTest load_csv(const std::string& path, const std::string& label_column) {
+TrainTest load_csv(const std::string& path, const std::string& label_column, const std::string& targets) {
   TrainTest parts;
-  parts.train = read_table(path, label_column);
+  parts.train = read_table(path, label_column, targets);
   const fs::path test = fs::path(path).replace_extension(".test.csv");
   if (fs::exists(test)) {
     parts.test = read_table_like(test.string(), label_column, parts.train);
@@ -81,9 +81,12 @@ TrainTest load_parts(const DataSource& source) {
   if (!csv && !source.label_column.empty())
     throw InvalidInput(fmt::format("a label column ('{}') belongs to a .csv file, but the data are '{}'", source.label_column,
                                    location));
+  if (!csv && source.targets != "auto")
+    throw InvalidInput(fmt::format("to read targets as {} is a choice for a .csv file, but the data are '{}', which say themselves what they "
+                                   "hold", source.targets, location));
   for (const Known& set : known_sets())
     if (location == set.name) return load_known(set);
-  if (csv) return load_csv(location, source.label_column);
+  if (csv) return load_csv(location, source.label_column, source.targets);
   if (has_data(location)) return load_folder(location);
   if (fs::is_directory(location))
     throw InvalidInput(fmt::format("the folder {} holds neither train-images-idx3-ubyte and train-labels-idx1-ubyte nor train_x.npy "

@@ -24,6 +24,7 @@ struct Dataset {
 struct DataSource {
   std::string location = "mnist";  ///< mnist | fashion-mnist | digits | folder of idx files | FOLDER of .npy pairs | file.csv
   std::string label_column = {};   ///< CSV only: the column to predict
+  std::string targets = "auto";    ///< CSV only: read the column to predict as classes | numbers | auto (data/table.h)
   int64_t limit = 0;               ///< keep only the first so many training examples (0: all)
 };
 

@@ -103,18 +103,26 @@ class TableReader {
 };
 
 /// Names of the classes in order, or nothing when the labels are numbers to be regressed on.
-std::optional<std::vector<std::string>> classes_of(const std::string& path, const std::string& column, const Table& table) {
+std::optional<std::vector<std::string>> classes_of(const std::string& path, const std::string& column, const Table& table,
+                                                   const std::string& targets) {
+  if (targets == "numbers") return {};
   const std::set<std::string> distinct(table.labels.begin(), table.labels.end());
   const auto is_integer = [](const std::string& label) { return parse<int64_t>(label).has_value(); };
   const auto is_number = [](const std::string& label) { return parse<double>(label).has_value(); };
-  if (std::all_of(distinct.begin(), distinct.end(), is_integer) && distinct.size() <= most_integer_classes) {
+  if (std::all_of(distinct.begin(), distinct.end(), is_integer) && (targets == "classes" || distinct.size() <= most_integer_classes)) {
     std::map<int64_t, std::string> sorted;  // 2 before 10; "1" and "+1" are one class
     for (const std::string& label : distinct) sorted.emplace(*parse<int64_t>(label), fmt::format("{}", *parse<int64_t>(label)));
     std::vector<std::string> names;
     for (const auto& [number, name] : sorted) names.push_back(name);
     return names;
   }
-  if (std::all_of(distinct.begin(), distinct.end(), is_number)) return {};
+  if (std::all_of(distinct.begin(), distinct.end(), is_number)) {
+    if (targets != "classes") return {};
+    const auto decimal = std::find_if_not(table.labels.begin(), table.labels.end(), is_integer) - table.labels.begin();
+    throw InvalidInput(fmt::format("{}, line {}: the label column '{}' is to hold classes, but here '{}', a decimal; write classes as whole "
+                                   "numbers or words, or choose a loss for numbers",
+                                   path, table.lines[static_cast<size_t>(decimal)], column, table.labels[static_cast<size_t>(decimal)]));
+  }
   const bool some_decimal = std::any_of(distinct.begin(), distinct.end(),
                                         [&](const std::string& label) { return is_number(label) && !is_integer(label); });
   const bool many_numbers = static_cast<size_t>(std::count_if(distinct.begin(), distinct.end(), is_number)) > most_integer_classes;
@@ -170,9 +178,11 @@ Dataset dataset_of(const std::string& path, const std::string& label_column, con
 
 }  // namespace
 
-Dataset read_table(const std::string& path, const std::string& label_column) {
+Dataset read_table(const std::string& path, const std::string& label_column, const std::string& targets) {
+  if (targets != "auto" && targets != "classes" && targets != "numbers")
+    throw InvalidInput(fmt::format("{}: targets are read as auto, classes or numbers, but \"{}\" is asked for", path, targets));
   const Table table = TableReader(path, label_column).read();
-  return dataset_of(path, label_column, table, classes_of(path, label_column, table));
+  return dataset_of(path, label_column, table, classes_of(path, label_column, table, targets));
 }
 
 Dataset read_table_like(const std::string& path, const std::string& label_column, const Dataset& like) {

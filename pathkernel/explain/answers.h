@@ -17,22 +17,26 @@ struct Push {
 /// The examples that did most for and against one query, most first. Examples that did nothing are in neither list.
 struct Top {
   std::vector<Push> towards, away;
-  double sum_towards = 0, sum_away = 0;        ///< over all examples, not only those listed
-  int64_t count_towards = 0, count_away = 0;
+  double sum_towards = 0, sum_away = 0;        ///< over all examples, not only those listed, nor only those kept
+  int64_t count_towards = 0, count_away = 0;   ///< of those that the ledger kept
+  std::string limits;                          ///< Shares::limits(): which those are; "" where all are there
 };
 /// @throws InvalidInput when `query` is not one of the ledger's.  Cost: one partial sort of N numbers.
 Top top(const Ledger& ledger, int64_t query, int64_t k);
 
+/// Those of Ledger::terms() that are not zero for every query; rounding always.
+std::vector<Ledger::Term> present_terms(const Ledger& ledger);
+
 /// One bar of the way from the initial to the final network: it starts at `from` and ends at `to` = from + amount.
 struct WaterfallBar {
-  enum class Kind { initial, examples, decay, buffers, jumps, rounding, residual, final };
+  enum class Kind { initial, examples, term, residual, final };
   Kind kind;
   std::string label;
   double amount = 0;
   double from = 0, to = 0;
 };
 /// initial → examples (one bar a class, the largest push up first; for regression those pushing up, then those pushing down)
-/// → decay → buffers → jumps → rounding → residual → final. The last but one bar ends at `final`.
+/// → present_terms() → residual → final. The last but one bar ends at `final`.
 std::vector<WaterfallBar> waterfall(const Ledger& ledger, int64_t query);
 
 /// The certificate of one query alone.

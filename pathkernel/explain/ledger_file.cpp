@@ -25,44 +25,57 @@ using json = nlohmann::json;
 constexpr const char* json_name = "ledger.json";
 constexpr const char* tensors_name = "ledger.safetensors";
 constexpr const char* format_name = "pathkernel ledger";
+constexpr const char* manifest_hash = "manifest_hash";
+
+/// Where a tensor belongs: into every ledger; where it is known; into one that is whole; into one that keeps the largest contributions.
+enum class In { every, known, whole, largest };
 
 /// One tensor of the format. `sizes` has a letter a dimension: N examples, Q queries, D draws, T steps, U = T+1, L layers,
-/// C classes, F as many as there are.
+/// C classes, K contributions kept of each query, F and M as many as there are.
 struct Field {
   const char* name;
   Tensor& (*of)(Ledger&);
   at::ScalarType dtype;
   const char* sizes;
-  bool optional = false;
+  In in = In::every;
 };
 
 #define OF(member) [](Ledger& l) -> Tensor& { return l.member; }
 const Field fields[] = {
-    {"contributions", OF(contributions), at::kDouble, "NQ"},
+    {"contributions", OF(contributions), at::kDouble, "NQ", In::whole},
+    {"kept", OF(kept), at::kDouble, "KQ", In::largest},
+    {"kept_examples", OF(kept_examples), at::kLong, "KQ", In::largest},
+    {"dropped", OF(dropped), at::kDouble, "Q", In::largest},
+    {"dropped_size", OF(dropped_size), at::kDouble, "Q", In::largest},
+    {"dropped_count", OF(dropped_count), at::kLong, "Q", In::largest},
     {"initial", OF(initial), at::kDouble, "Q"},
     {"final", OF(final), at::kDouble, "Q"},
     {"decay", OF(decay), at::kDouble, "Q"},
+    {"regulariser", OF(regulariser), at::kDouble, "Q"},
+    {"in_flight", OF(in_flight), at::kDouble, "Q"},
     {"buffers", OF(buffers), at::kDouble, "Q"},
     {"jumps", OF(jumps), at::kDouble, "Q"},
     {"rounding", OF(rounding), at::kDouble, "Q"},
     {"residual", OF(residual), at::kDouble, "Q"},
-    {"draws", OF(draws), at::kFloat, "DQ"},
-    {"draw_step", OF(draw_step), at::kLong, "D"},
-    {"draw_example", OF(draw_example), at::kLong, "D"},
+    {"draws", OF(draws), at::kFloat, "DQ", In::whole},
+    {"draw_step", OF(draw_step), at::kLong, "D", In::whole},
+    {"draw_example", OF(draw_example), at::kLong, "D", In::whole},
     {"by_step", OF(by_step), at::kDouble, "TQ"},
     {"by_layer", OF(by_layer), at::kDouble, "LQ"},
     {"by_class", OF(by_class), at::kDouble, "CQ"},
-    {"by_layer_step", OF(by_layer_step), at::kFloat, "TLQ"},
-    {"by_class_step", OF(by_class_step), at::kFloat, "TCQ"},
+    {"by_layer_step", OF(by_layer_step), at::kFloat, "TLQ", In::whole},
+    {"by_class_step", OF(by_class_step), at::kFloat, "TCQ", In::whole},
     {"outputs", OF(outputs), at::kDouble, "UQ"},
-    {"path_kernel", OF(path_kernel), at::kDouble, "NQ", true},
-    {"query_inputs", OF(query_inputs), at::kDouble, "QF", true},
-    {"example_inputs", OF(example_inputs), at::kDouble, "NF", true},
-    {"example_targets", OF(example_targets), at::kDouble, "N", true},
+    {"path_kernel", OF(path_kernel), at::kDouble, "NQ", In::known},
+    {"query_inputs", OF(query_inputs), at::kDouble, "QF", In::known},
+    {"example_inputs", OF(example_inputs), at::kDouble, "NF", In::known},
+    {"example_targets", OF(example_targets), at::kDouble, "N", In::known},
     {"certificate.residual_to_contributions", OF(certificate.residual_to_contributions), at::kDouble, "Q"},
     {"certificate.residual_to_change", OF(certificate.residual_to_change), at::kDouble, "Q"},
     {"certificate.rounding_to_change", OF(certificate.rounding_to_change), at::kDouble, "Q"},
-    {"certificate.split_uncertainty", OF(certificate.split_uncertainty), at::kDouble, "Q", true},
+    {"certificate.split_uncertainty", OF(certificate.split_uncertainty), at::kDouble, "Q", In::known},
+    {"certificate.quadrature_defect", OF(certificate.quadrature_defect), at::kDouble, "Q", In::known},
+    {"certificate.stride_deviation", OF(certificate.stride_deviation), at::kDouble, "M", In::known},
 };
 #undef OF
 
@@ -73,8 +86,11 @@ std::string first_misfit(Ledger& ledger) {
                                {'L', static_cast<int64_t>(ledger.layers.size())}, {'C', static_cast<int64_t>(ledger.classes.size())}};
   for (const Field& field : fields) {
     const Tensor& t = field.of(ledger);
+    const bool required = field.in == In::every || field.in == (ledger.keeps_largest() ? In::largest : In::whole);
+    if (t.defined() && !required && field.in != In::known)
+      return fmt::format("tensor '{}' does not go with '{}': a ledger holds all contributions, or the largest of each query", field.name, ledger.keeps_largest() ? "kept" : "contributions");
     if (!t.defined()) {
-      if (field.optional) continue;
+      if (!required) continue;
       return fmt::format("tensor '{}' is missing", field.name);
     }
     const std::string letters = field.sizes;
@@ -114,10 +130,11 @@ json to_json(Ledger& ledger) {
   return {{"format", format_name},
           {"version", ledger_format_version},
           {"written_by", "pathkernel " PATHKERNEL_VERSION},
-          {"identity", "final = initial + sum over examples of contributions + decay + buffers + jumps + rounding + residual"},
+          {"identity", "final = initial + sum over examples of contributions (where only the largest are kept: of kept, + dropped) + decay + regulariser + in_flight + buffers + jumps + rounding + residual"},
           {"tensors", {{"file", tensors_name}, {"hashes", hashes(ledger)}}},
           {"settings",
-           {{"recording", s.recording}, {"rule", s.rule}, {"panels", s.panels}, {"convention", s.convention},
+           {{"recording", s.recording}, {"rule", s.rule}, {"panels", s.panels}, {"convention", s.convention}, {"stride", s.stride},
+            {"network", s.network}, {"regulariser", s.regulariser}, {"coupled", s.coupled},
             {"precision", s.precision}, {"measure", s.measure}, {"queries", s.queries}, {"first_step", s.first_step},
             {"last_step", s.last_step}}},
           {"queries", queries},
@@ -136,6 +153,10 @@ void from_json(const json& j, Ledger& ledger) {
   s.at("rule").get_to(out.rule);
   s.at("panels").get_to(out.panels);
   s.at("convention").get_to(out.convention);
+  s.at("stride").get_to(out.stride);
+  s.at("network").get_to(out.network);
+  s.at("regulariser").get_to(out.regulariser);
+  out.coupled = s.value("coupled", false);  // ledgers of an earlier version have none
   s.at("precision").get_to(out.precision);
   s.at("measure").get_to(out.measure);
   s.at("queries").get_to(out.queries);
@@ -154,13 +175,13 @@ void from_json(const json& j, Ledger& ledger) {
   c.at("first_drift").get_to(ledger.certificate.first_drift);
 }
 
-/// The first tensor whose hash is not the one the manifest states; "" when all agree (or it states none).
+/// The first tensor that the manifest states a hash of and that has another one, or is gone; "" when all agree (or it states none).
 std::string first_damaged(const json& manifest, Ledger& ledger) {
   const json tensors = manifest.value("tensors", json::object());
   const json stated = tensors.is_object() ? tensors.value("hashes", json::object()) : json::object();
   const json actual = hashes(ledger);
-  for (const auto& [name, hash] : actual.items())
-    if (stated.contains(name) && stated[name] != hash) return name;
+  for (const Field& field : fields)
+    if (stated.contains(field.name) && stated[field.name] != actual.value(field.name, json())) return field.name;
   return {};
 }
 
@@ -182,12 +203,18 @@ class TemporaryFolder {
   fs::path path_;
 };
 
-json read_manifest(const fs::path& folder) {
+struct ManifestFile {
+  json contents;
+  std::string hash;  ///< of its bytes: ledger.safetensors has it too
+};
+
+ManifestFile read_manifest(const fs::path& folder) {
   const fs::path path = folder / json_name;
   if (!fs::is_regular_file(path))
     throw InvalidInput(fmt::format("load_ledger: '{}' is no ledger: it has no {}. A ledger is the folder that `pathkernel explain "
                                    "RUN --out FOLDER` writes.", folder.string(), json_name));
-  json manifest = json::parse(read_file(path.string()), nullptr, false);
+  const std::string text = read_file(path.string());
+  json manifest = json::parse(text, nullptr, false);
   if (manifest.is_discarded()) throw CorruptData(fmt::format("load_ledger: {} is not valid JSON; make the ledger again", path.string()));
   if (!manifest.is_object() || manifest.value("format", json()) != format_name)
     throw InvalidInput(fmt::format("load_ledger: '{}' is no ledger: \"format\" in {} is not \"{}\"", folder.string(), json_name, format_name));
@@ -195,7 +222,7 @@ json read_manifest(const fs::path& folder) {
     throw CorruptData(fmt::format("load_ledger: '{}' has format version {}, this program reads version {}; read it with the program "
                                   "that wrote it ({}) or make it again", folder.string(), version.dump(), ledger_format_version,
                                   manifest.value("written_by", json("unknown")).dump()));
-  return manifest;
+  return {std::move(manifest), hex(hash_of_bytes(text))};
 }
 
 }  // namespace
@@ -216,8 +243,10 @@ void save(const Ledger& ledger, const std::string& folder) {
     NamedTensors tensors;
     for (const Field& field : fields)
       if (const Tensor& t = field.of(copy); t.defined()) tensors.push_back({field.name, t});
-    write_safetensors((partial.path() / tensors_name).string(), tensors, {{"format", format_name}, {"version", std::to_string(ledger_format_version)}});
-    write_file((partial.path() / json_name).string(), to_json(copy).dump(2) + "\n");
+    const std::string manifest = to_json(copy).dump(2) + "\n";
+    write_safetensors((partial.path() / tensors_name).string(), tensors,
+                      {{"format", format_name}, {"version", std::to_string(ledger_format_version)}, {manifest_hash, hex(hash_of_bytes(manifest))}});
+    write_file((partial.path() / json_name).string(), manifest);
     partial.rename_to(target);
   } catch (const fs::filesystem_error& error) {
     throw InvalidInput(fmt::format("save(ledger): cannot write '{}': {}", folder, error.code().message()));
@@ -225,20 +254,23 @@ void save(const Ledger& ledger, const std::string& folder) {
 }
 
 Ledger load_ledger(const std::string& folder) {
-  const json manifest = read_manifest(folder);
+  const ManifestFile manifest = read_manifest(folder);
   Ledger ledger;
   try {
-    from_json(manifest, ledger);
+    from_json(manifest.contents, ledger);
   } catch (const json::exception& error) {
     throw CorruptData(fmt::format("load_ledger: {} in '{}' is damaged: {}", json_name, folder, error.what()));
   }
   const std::string path = (fs::path(folder) / tensors_name).string();
   if (!fs::exists(path)) throw CorruptData(fmt::format("load_ledger: '{}' is incomplete: {} is missing", folder, tensors_name));
   const SafetensorsFile file = read_safetensors(path);
+  if (const auto stated = file.metadata.find(manifest_hash); stated != file.metadata.end() && stated->second != manifest.hash)
+    throw CorruptData(fmt::format("load_ledger: {} in '{}' was changed or damaged since it was written, or belongs to another {}; make the "
+                                  "ledger again", json_name, folder, tensors_name));
   for (const Field& field : fields)
     if (file.has(field.name)) field.of(ledger) = file.at(field.name);
   if (const std::string misfit = first_misfit(ledger); !misfit.empty()) throw CorruptData(fmt::format("load_ledger: '{}': {}", path, misfit));
-  if (const std::string name = first_damaged(manifest, ledger); !name.empty())
+  if (const std::string name = first_damaged(manifest.contents, ledger); !name.empty())
     throw CorruptData(fmt::format("load_ledger: '{}' is damaged: the numbers of tensor '{}' are not those that were written; make the "
                                   "ledger again", path, name));
   if (const std::string where = first_disagreement(ledger); !where.empty())

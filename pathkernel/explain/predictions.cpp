@@ -35,7 +35,7 @@ PredictionCheck check_predictions(const Ledger& l) {
     throw InvalidInput(fmt::format("predictions: this ledger measures {}, and a prediction needs all logits; run explain with --measure logits", l.settings.measure));
   }
   const Tensor network = l.final.contiguous();
-  const Tensor sum = (l.initial + l.contributions.sum(0) + l.decay + l.buffers + l.jumps + l.rounding).contiguous();
+  const Tensor sum = (l.initial + l.change()).contiguous();
   PredictionCheck check;
   check.largest_logit = l.query_count() > 0 ? network.abs().max().item<double>() : 0;
   for (int64_t begin = 0, end; begin < l.query_count(); begin = end) {

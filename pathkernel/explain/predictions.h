@@ -9,7 +9,7 @@
 namespace pathkernel {
 
 /// One input of a ledger of all logits, z_k(x): the class with the largest logit, twice. By the trained network, and by the sum
-///     ẑ_k(x) = initial + Σ_i c_i + decay + buffers + jumps + rounding,
+///     ẑ_k(x) = initial + Σ_i c_i + the other terms (ledger.h),
 /// which leaves the residual out and so may differ.
 struct Prediction {
   std::string input;                ///< "test:3"
@@ -32,7 +32,7 @@ struct PredictionCheck {
   std::string brief() const;
 };
 
-/// @throws InvalidInput for a ledger of another measurement than `logits`.  Cost: one pass over the contributions.
+/// @throws InvalidInput for a ledger of another measurement than `logits`.  Cost: one pass over the contributions that are there.
 PredictionCheck check_predictions(const Ledger& ledger);
 
 }  // namespace pathkernel

@@ -85,10 +85,16 @@ json pushes(const std::vector<Push>& list) {
 }
 
 json bars(const Ledger& l, int64_t query) {
-  static constexpr const char* kinds[] = {"initial", "examples", "decay", "buffers", "jumps", "rounding", "residual", "final"};
+  static constexpr const char* kinds[] = {"initial", "examples", "term", "residual", "final"};
   json all = json::array();
   for (const WaterfallBar& b : waterfall(l, query))
     all.push_back({{"kind", kinds[static_cast<int>(b.kind)]}, {"label", b.label}, {"amount", b.amount}, {"from", b.from}, {"to", b.to}});
+  return all;
+}
+
+json terms(const Ledger& l, int64_t query) {
+  json all = json::array();
+  for (const Ledger::Term& term : present_terms(l)) all.push_back({term.label, at(l.*term.of, query)});
   return all;
 }
 
@@ -105,9 +111,8 @@ json query_json(const Ledger& l, int64_t q, const Top& best) {
   return {{"number", q}, {"input", info.input}, {"measurement", info.measurement},
           {"target", class_name(l, info.target)}, {"predicted", class_name(l, info.predicted)}, {"wrong", is_wrong(info)},
           {"initial", at(l.initial, q)}, {"final", at(l.final, q)}, {"examples", best.sum_towards + best.sum_away},
-          {"decay", at(l.decay, q)}, {"buffers", at(l.buffers, q)}, {"jumps", at(l.jumps, q)}, {"rounding", at(l.rounding, q)},
-          {"residual", at(l.residual, q)}, {"sumTowards", best.sum_towards}, {"sumAway", best.sum_away},
-          {"countTowards", best.count_towards}, {"countAway", best.count_away}, {"towards", pushes(best.towards)},
+          {"terms", terms(l, q)}, {"residual", at(l.residual, q)}, {"sumTowards", best.sum_towards}, {"sumAway", best.sum_away},
+          {"countTowards", best.count_towards}, {"countAway", best.count_away}, {"limits", best.limits}, {"towards", pushes(best.towards)},
           {"away", pushes(best.away)}, {"bars", bars(l, q)}, {"byClass", named(l.classes, l.by_class, q)},
           {"byLayer", named(l.layers, l.by_layer, q)}, {"outputs", curve(l, q)},
           {"residualToContributions", at(c.residual_to_contributions, q)}, {"residualToChange", at(c.residual_to_change, q)},
@@ -130,13 +135,10 @@ json settings(const Ledger& l, const Source& source) {
   const auto line = [&list](const char* name, const std::string& value) { list.push_back({name, value}); };
   if (source.manifest) {
     const Manifest& m = *source.manifest;
-    const OptimizerSettings& o = m.optimizer;
     line("Data", m.data.location);
     line("Model", m.model);
-    line("Loss", m.objective);
-    line("Optimizer", o.name == "sgd" ? fmt::format("sgd, learning rate {}, momentum {}, weight decay {}", o.lr, o.momentum, o.weight_decay)
-                                      : fmt::format("{}, learning rate {}, betas {} and {}, weight decay {}", o.name, o.lr, o.beta1, o.beta2, o.weight_decay));
-    line("Schedule", o.schedule);
+    line("Loss", fmt::format("{} ({}){}", m.objective, m.reduction, m.regulariser.empty() ? "" : ", " + m.regulariser));
+    line("Optimizer", describe(m.optimizer));
     line("Batch, epochs, seed", fmt::format("{}, {}, {}", m.batch, m.epochs, m.seed));
     line("Trained in", m.dtype);
   }

@@ -61,7 +61,7 @@ std::string theorem_page(const Ledger& l, const TheoremOptions& options) {
                      {"x", list(x)},
                      {"initial", list(sorted(l.initial))},
                      {"final", list(sorted(l.final))},
-                     {"decay", list(sorted(l.decay + l.buffers + l.jumps))},
+                     {"decay", list(sorted(l.decay + l.regulariser + l.in_flight + l.buffers + l.jumps))},
                      {"rounding", list(sorted(l.rounding + l.residual))},
                      {"examples", examples},
                      {"at", options.at_given ? options.at : (low + high) / 2},

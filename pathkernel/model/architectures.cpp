@@ -2,6 +2,7 @@
 #include <pathkernel/model/architectures.h>
 #include <pathkernel/model/lenet.h>
 #include <pathkernel/model/mlp.h>
+#include <pathkernel/model/resnet.h>
 
 #include <ATen/core/grad_mode.h>
 #include <c10/util/Exception.h>
@@ -12,21 +13,22 @@
 namespace pathkernel {
 namespace {
 
-/// "784-128-10" → {784, 128, 10}
-std::vector<int64_t> parse_widths(const std::string& name, const std::string& text) {
+/// "mlp:784-128-10" → {784, 128, 10}
+/// @param needed  what the widths are, e.g. "two widths (inputs and outputs)"   @param example  a name to follow
+std::vector<int64_t> parse_widths(const std::string& name, size_t least, const char* needed, const char* example) {
+  const std::string text = name.substr(name.find(':') + 1);
   std::vector<int64_t> widths;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find('-', begin), text.size());
     int64_t width = 0;
     const auto [last, error] = std::from_chars(text.data() + begin, text.data() + end, width);
     if (error != std::errc() || last != text.data() + end || width < 1)
-      throw InvalidInput(fmt::format("model \"{}\": \"{}\" is no layer width; write positive whole numbers, e.g. mlp:784-128-10",
-                                     name, text.substr(begin, end - begin)));
+      throw InvalidInput(fmt::format("model \"{}\": \"{}\" is no layer width; write positive whole numbers, e.g. {}",
+                                     name, text.substr(begin, end - begin), example));
     widths.push_back(width);
     begin = end + 1;
   }
-  if (widths.size() < 2)
-    throw InvalidInput(fmt::format("model \"{}\": an mlp needs at least two widths (inputs and outputs), e.g. mlp:784-10", name));
+  if (widths.size() < least) throw InvalidInput(fmt::format("model \"{}\": {}, e.g. {}", name, needed, example));
   return widths;
 }
 
@@ -46,8 +48,15 @@ Tensor output_of(Model& model, const Tensor& example) {
 std::unique_ptr<Model> make_model(const std::string& name, const std::string& activation, uint64_t seed, at::ScalarType dtype) {
   const Activation phi = parse_activation(activation);
   if (name == "lenet") return std::make_unique<LeNet>(phi, seed, dtype);
-  if (name.starts_with("mlp:")) return std::make_unique<Mlp>(parse_widths(name, name.substr(4)), phi, seed, dtype);
-  throw InvalidInput(fmt::format("unknown model \"{}\": use lenet, or mlp: and the widths of its layers, e.g. mlp:784-128-10", name));
+  if (name.starts_with("mlp:")) {
+    return std::make_unique<Mlp>(parse_widths(name, 2, "an mlp needs at least two widths (inputs and outputs)", "mlp:784-128-10"), phi, seed, dtype);
+  }
+  if (name.starts_with("resnet:")) {
+    const char* needed = "a resnet needs at least three widths (input channels, one for each stage, outputs)";
+    return std::make_unique<ResNet>(parse_widths(name, 3, needed, "resnet:1-8-16-10"), phi, seed, dtype);
+  }
+  throw InvalidInput(fmt::format("unknown model \"{}\": use lenet; mlp: and the widths of its layers, e.g. mlp:784-128-10; "
+                                 "or resnet: and input channels, widths of its stages, outputs, e.g. resnet:1-8-16-10", name));
 }
 
 std::unique_ptr<Model> make_model(const std::string& specification, at::ScalarType dtype) {

@@ -11,6 +11,7 @@ namespace pathkernel {
 ///   "mlp:784-128-10"  dense layers with `activation` between them; inputs are flattened
 ///   "lenet"           conv 6@5x5 pad 2, act, max-pool 2, conv 16@5x5, act, max-pool 2, dense 120, act, dense 84, act, dense 10
 ///                     (1 x 28 x 28 inputs)
+///   "resnet:1-8-16-10" residual network with batch norm: input channels, one block per width, outputs (resnet.h); images of any size
 /// @param activation  relu | tanh | gelu | silu
 /// @throws InvalidInput naming the part of `name` that is not understood.
 std::unique_ptr<Model> make_model(const std::string& name, const std::string& activation, uint64_t seed, at::ScalarType dtype);

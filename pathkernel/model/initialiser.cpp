@@ -7,19 +7,28 @@
 #include <cmath>
 
 namespace pathkernel {
+namespace {
+
+double fan_in(at::IntArrayRef weight_sizes) {
+  double product = 1;
+  for (int64_t size : weight_sizes.slice(1)) product *= static_cast<double>(size);
+  return product;
+}
+
+}  // namespace
 
 Initialiser::Initialiser(uint64_t seed, at::ScalarType dtype)
     : generator_(at::make_generator<at::CPUGeneratorImpl>(stream_seed(seed, Stream::initial_weights, 0))), dtype_(dtype) {}
 
 Initialiser::Layer Initialiser::layer(at::IntArrayRef weight_sizes) {
-  double fan_in = 1;
-  for (int64_t size : weight_sizes.slice(1)) fan_in *= static_cast<double>(size);
+  Tensor drawn = weight(weight_sizes);
+  return {drawn, uniform({weight_sizes[0]}, 1.0 / std::sqrt(fan_in(weight_sizes)))};
+}
+
+Tensor Initialiser::weight(at::IntArrayRef weight_sizes) {
   // torch.nn.init.kaiming_uniform_(weight, a=√5): the same roundings on the way to 1/√fan_in.
   const double gain = std::sqrt(2.0 / (1.0 + 5.0));
-  const double weight_bound = std::sqrt(3.0) * (gain / std::sqrt(fan_in));
-  Tensor weight = uniform(weight_sizes, weight_bound);
-  Tensor bias = uniform({weight_sizes[0]}, 1.0 / std::sqrt(fan_in));
-  return {weight, bias};
+  return uniform(weight_sizes, std::sqrt(3.0) * (gain / std::sqrt(fan_in(weight_sizes))));
 }
 
 Tensor Initialiser::uniform(at::IntArrayRef sizes, double bound) {

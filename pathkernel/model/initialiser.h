@@ -18,6 +18,8 @@ class Initialiser {
   struct Layer { Tensor weight, bias; };  ///< leaf tensors that require gradients
   /// @param weight_sizes  [out, in, ...]; fan_in is the product of all but the first. The bias is [out].
   Layer layer(at::IntArrayRef weight_sizes);
+  /// The weight alone, of a layer without a bias.
+  Tensor weight(at::IntArrayRef weight_sizes);
 
  private:
   Tensor uniform(at::IntArrayRef sizes, double bound);

@@ -4,26 +4,34 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <cerrno>
+#include <cstring>
+
 namespace pathkernel {
 namespace {
 
 [[noreturn]] void fail(const std::string& path, int code, const std::string& reason) {
   switch (code & 0xff) {
     case SQLITE_NOTADB:
-      throw CorruptData(fmt::format("{}: is no SQLite database", path));
+      throw CorruptData(fmt::format("{}: is no SQLite database, or is damaged; restore it from a copy, or train again", path));
     case SQLITE_CORRUPT:
       throw CorruptData(fmt::format("{}: is damaged or was cut short ({}); restore it from a copy, or train again", path, reason));
     case SQLITE_BUSY:
       throw InvalidInput(fmt::format("{}: is in use by another program; try again when that has finished", path));
     case SQLITE_FULL:
       throw InvalidInput(fmt::format("{}: the disk is full", path));
+    case SQLITE_ERROR:  // "no such table: steps"
+      throw CorruptData(fmt::format("{}: its tables are not those of a recording ({}); restore it from a copy, or train again", path, reason));
     default:
       throw InvalidInput(fmt::format("{}: {}", path, reason));
   }
 }
 
 void check(sqlite3* database, const std::string& path, int code) {
-  if (code != SQLITE_OK && code != SQLITE_ROW && code != SQLITE_DONE) fail(path, code, sqlite3_errmsg(database));
+  if (code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE) return;
+  const int reason = errno;  // SQLite says no more than "disk I/O error"; the system call that failed was the last to set this
+  const bool of_system = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
+  fail(path, code, of_system && reason != 0 ? fmt::format("{} ({})", sqlite3_errmsg(database), std::strerror(reason)) : sqlite3_errmsg(database));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <charconv>
 #include <cstring>
@@ -20,6 +21,7 @@ NamedTensors flatten(const Checkpoint& checkpoint) {
   add("parameters", checkpoint.parameters);
   add("buffers", checkpoint.buffers);
   add("optimizer", checkpoint.optimizer);
+  add("average", checkpoint.average);
   return all;
 }
 
@@ -32,9 +34,10 @@ Checkpoint unflatten(int64_t step, const NamedTensors& tensors) {
     NamedTensors* list = group == "parameters"  ? &checkpoint.parameters
                          : group == "buffers"   ? &checkpoint.buffers
                          : group == "optimizer" ? &checkpoint.optimizer
+                         : group == "average"   ? &checkpoint.average
                                                 : nullptr;
     if (!list || slash == std::string::npos)
-      throw CorruptData(fmt::format("checkpoint of step {}: tensor \"{}\" is none of parameters/, buffers/, optimizer/", step, t.name));
+      throw CorruptData(fmt::format("checkpoint of step {}: tensor \"{}\" is none of parameters/, buffers/, optimizer/, average/", step, t.name));
     list->push_back({t.name.substr(slash + 1), t.tensor});
   }
   return checkpoint;
@@ -58,6 +61,31 @@ Tensor indices_from(const std::string& bytes, int64_t step) {
   std::memcpy(indices.mutable_data_ptr(), bytes.data(), bytes.size());
   return indices;
 }
+
+uint64_t checksum(const StepRecord& record) {
+  std::string bytes;
+  const auto add = [&](auto number) { bytes.append(reinterpret_cast<const char*>(&number), sizeof number); };
+  add(record.step);
+  add(record.random_seed);
+  add(record.lr + 0.0);  // SQLite keeps no sign of a zero
+  add(record.loss + 0.0);
+  add(record.hash);
+  return hash_of_bytes(bytes + index_bytes(record.indices));
+}
+
+uint64_t manifest_checksum(Database& database) {
+  std::string bytes;
+  for (Statement rows = database.prepare("SELECT key, value FROM manifest WHERE key <> 'checksum' ORDER BY key"); rows.next();)
+    bytes += fmt::format("{} {}\n", rows.text(0), rows.text(1));
+  return hash_of_bytes(bytes);
+}
+
+void put(Database& database, const std::string& key, const nlohmann::json& value) {
+  Statement statement = database.prepare("INSERT OR REPLACE INTO manifest VALUES(?, ?)");
+  statement.bind_text(1, key).bind_text(2, value.dump()).next();
+}
+
+void seal(Database& database) { put(database, "checksum", hex(manifest_checksum(database))); }
 
 uint64_t parse_hex(const std::string& text) {
   uint64_t value = 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pathkernel/core/tensors.h>
+#include <pathkernel/record/database.h>
 #include <pathkernel/record/recording.h>
 
 #include <nlohmann/json_fwd.hpp>
@@ -18,16 +19,20 @@ inline constexpr int64_t application_id = 0x504B524E;
 inline constexpr const char* tables = R"(
 CREATE TABLE manifest(key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE steps(step INTEGER PRIMARY KEY, indices BLOB NOT NULL, random_seed TEXT NOT NULL, lr REAL NOT NULL,
-                   loss REAL NOT NULL, hash TEXT NOT NULL);
+                   loss REAL NOT NULL, hash TEXT NOT NULL, checksum TEXT NOT NULL);
+CREATE TABLE planned(step INTEGER PRIMARY KEY, indices BLOB NOT NULL);
 CREATE TABLE checkpoints(step INTEGER PRIMARY KEY, file TEXT NOT NULL, bytes INTEGER NOT NULL, checksum TEXT NOT NULL);
 )";
+
+/// What a reader tells whoever has a damaged recording.
+inline constexpr const char* advice = "restore it from a copy, or train again";
 
 /// "checkpoints/step-00000031.safetensors", relative to the recording's folder.
 std::string checkpoint_file(int64_t step);
 
-/// parameters/…, buffers/…, optimizer/…; one list for the safetensors file.
+/// parameters/…, buffers/…, optimizer/…, average/…; one list for the safetensors file.
 NamedTensors flatten(const Checkpoint& checkpoint);
-/// @throws CorruptData for a name outside the three groups.
+/// @throws CorruptData for a name outside the four groups.
 Checkpoint unflatten(int64_t step, const NamedTensors& tensors);
 
 /// The hash a log line holds: parameters in the model's order, then buffers.
@@ -37,6 +42,14 @@ uint64_t state_hash(const NamedTensors& parameters, const NamedTensors& buffers)
 std::string index_bytes(const Tensor& indices);
 /// @throws CorruptData when the length is no multiple of eight.
 Tensor indices_from(const std::string& bytes, int64_t step);
+
+/// XXH3 of a line of the step log: SQLite itself does not notice a changed bit.
+uint64_t checksum(const StepRecord& record);
+/// XXH3 of the table `manifest` but for its entry "checksum", which is this.
+uint64_t manifest_checksum(Database& database);
+/// Writes one entry of the manifest; seal() its checksum, after the last put() of a transaction.
+void put(Database& database, const std::string& key, const nlohmann::json& value);
+void seal(Database& database);
 
 /// Sixteen hexadecimal digits. @throws CorruptData for anything else.
 uint64_t parse_hex(const std::string& text);

@@ -9,14 +9,18 @@
 namespace pathkernel {
 
 // Found by nlohmann::json through the types' namespace: every field must be there, and no other is looked at.
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OptimizerSettings, name, lr, momentum, dampening, nesterov, beta1, beta2, eps, weight_decay, schedule)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DataSource, location, label_column, limit)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OptimizerSettings, name, lr, momentum, dampening, nesterov, beta1, beta2, eps, amsgrad, momentum_decay, alpha,
+                                   centered, lr_decay, initial_accumulator, weight_decay, decoupled, clip_norm, clip_value, schedule, warmup,
+                                   lr_step, lr_gamma)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DataSource, location, label_column, targets, limit)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Environment, pathkernel, torch, cpu_capability, cpu_model, blas, system, threads)
 
 namespace format {
 
 nlohmann::json to_json(const Manifest& m) {
   return {{"model", m.model},       {"objective", m.objective},
+          {"reduction", m.reduction}, {"regulariser", m.regulariser},
+          {"accumulate", m.accumulate}, {"ema", m.ema},
           {"dtype", m.dtype},       {"optimizer", m.optimizer},
           {"data", m.data},         {"data_fingerprint", hex(m.data_fingerprint)},
           {"examples", m.examples}, {"batch", m.batch},
@@ -37,6 +41,10 @@ Manifest manifest_from(const nlohmann::json& json) {
   std::string fingerprint;
   read("model", m.model);
   read("objective", m.objective);
+  read("reduction", m.reduction);
+  read("regulariser", m.regulariser);
+  read("accumulate", m.accumulate);
+  read("ema", m.ema);
   read("dtype", m.dtype);
   read("optimizer", m.optimizer);
   read("data", m.data);

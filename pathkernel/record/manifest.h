@@ -1,7 +1,7 @@
 #pragma once
 
 #include <pathkernel/data/dataset.h>
-#include <pathkernel/train/optimizer.h>
+#include <pathkernel/train/trainer.h>
 
 #include <cstdint>
 #include <string>
@@ -10,7 +10,7 @@
 namespace pathkernel {
 
 /// Recordings of this format version are read by this program; another version is refused by name.
-inline constexpr int recording_format_version = 1;
+inline constexpr int recording_format_version = 2;
 
 /// Where a recording was made. Replay gives the same bits only where these agree.
 struct Environment {
@@ -24,11 +24,9 @@ struct Environment {
 };
 
 /// What was trained on what, how.
-struct Manifest {
+struct Manifest : TrainingSettings {
   std::string model;       ///< Model::specification(), empty for a user's own module
-  std::string objective = "cross-entropy";
   std::string dtype = "float";  ///< float | double
-  OptimizerSettings optimizer;
   DataSource data;
   uint64_t data_fingerprint = 0;
   int64_t examples = 0;    ///< N

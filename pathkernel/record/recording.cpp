@@ -1,5 +1,6 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/core/hash.h>
+#include <pathkernel/data/batch_order.h>
 #include <pathkernel/data/safetensors.h>
 #include <pathkernel/record/database.h>
 #include <pathkernel/record/format.h>
@@ -9,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include <filesystem>
+#include <string_view>
 
 namespace pathkernel {
 namespace {
@@ -25,7 +27,7 @@ std::string database_in(const std::string& folder) {
   if (!fs::exists(path, error))
     throw InvalidInput(fmt::format("{}: is no recording (it has no {}); {}", folder, format::database_name, how_to_record));
   if (fs::file_size(path, error) == 0)
-    throw CorruptData(fmt::format("{}: is empty; restore it from a copy, or train again", path.string()));
+    throw CorruptData(fmt::format("{}: is empty; {}", path.string(), format::advice));
   return path.string();
 }
 
@@ -45,16 +47,23 @@ nlohmann::json read_manifest(Database& database) {
   for (Statement rows = database.prepare("SELECT key, value FROM manifest"); rows.next();) {
     const auto value = nlohmann::json::parse(rows.text(1), nullptr, /*allow_exceptions=*/false);
     if (value.is_discarded())
-      throw CorruptData(fmt::format("{}: the manifest's entry \"{}\" is no JSON", database.path(), rows.text(0)));
+      throw CorruptData(fmt::format("the manifest's entry \"{}\" is no JSON", rows.text(0)));
     json[rows.text(0)] = value;
   }
   return json;
 }
 
-std::string string_entry(const nlohmann::json& json, const char* key, const std::string& path) {
-  if (!json.contains(key) || !json[key].is_string())
-    throw CorruptData(fmt::format("{}: the manifest has no \"{}\"; the run was stopped before its first step", path, key));
-  return json[key].get<std::string>();
+/// What `read` gives; what is wrong with it is said with the file's name before it, where it does not stand there already.
+template <typename Read>
+auto in_file(const std::string& path, Read&& read) {
+  try {
+    return read();
+  } catch (const nlohmann::json::exception& error) {
+    throw CorruptData(fmt::format("{}: the manifest cannot be read ({}); {}", path, error.what(), format::advice));
+  } catch (const CorruptData& error) {
+    if (std::string_view(error.what()).starts_with(path)) throw;
+    throw CorruptData(fmt::format("{}: {}; {}", path, error.what(), format::advice));
+  }
 }
 
 }  // namespace
@@ -64,21 +73,33 @@ struct Recording::Impl {
   Database database;
   Manifest manifest;
   RunStatus status = RunStatus::running;
-  uint64_t initial_hash = 0;
+  uint64_t initial_hash = 0, plan_hash = 0;
+  bool shuffled = true;  ///< the order of the examples follows from the seed; else it is listed
   int64_t steps = 0;
   Statement select_step, select_checkpoint;
 
   explicit Impl(const std::string& folder)
       : folder(folder), database(database_in(folder), Database::Access::existing), select_step(checked().prepare(
-            "SELECT indices, random_seed, lr, loss, hash FROM steps WHERE step = ?")),
+            "SELECT indices, random_seed, lr, loss, hash, checksum FROM steps WHERE step = ?")),
         select_checkpoint(database.prepare("SELECT file, checksum FROM checkpoints WHERE step = ?")) {
+    in_file(database.path(), [&] { read_header(); });
+  }
+
+  void read_header() {
+    // One moment of a run that may be going on: status and log belong together.
+    database.run("BEGIN");
     const nlohmann::json json = read_manifest(database);
+    if (json.value("checksum", "") != hex(format::manifest_checksum(database))) throw CorruptData("the manifest was changed or damaged since it was written");
     manifest = format::manifest_from(json);
-    status = format::parse_status(string_entry(json, "status", database.path()));
-    initial_hash = format::parse_hex(string_entry(json, "initial_hash", database.path()));
+    status = format::parse_status(json.at("status").get<std::string>());
+    initial_hash = format::parse_hex(json.at("initial_hash").get<std::string>());
+    shuffled = json.at("batches").at("order") == "shuffled";
+    plan_hash = format::parse_hex(json.at("batches").at("hash").get<std::string>());
     steps = database.number("SELECT count(*) FROM steps");
-    if (steps > 0 && database.number("SELECT max(step) FROM steps") != steps - 1)
-      throw CorruptData(fmt::format("{}: steps are missing from the log; restore it from a copy, or train again", database.path()));
+    const bool whole = steps == 0 || database.number("SELECT max(step) FROM steps") == steps - 1;
+    if (!whole || (status != RunStatus::running && json.at("steps_made") != steps)) throw CorruptData("steps are missing from the log");
+    if (database.number("SELECT count(*) FROM checkpoints WHERE step = 0") == 0) throw CorruptData("its list of checkpoints does not begin with step 0");
+    database.run("COMMIT");
   }
 
   /// The tables are only looked for in a database of this format.
@@ -90,6 +111,8 @@ struct Recording::Impl {
   /// Hash of the weights at the start of step s.
   uint64_t hash_before(int64_t s);
   StepRecord read_step(int64_t s);
+  StepRecord read_line(int64_t s);
+  Tensors read_plan();
   Checkpoint read_checkpoint(int64_t s);
 };
 
@@ -97,8 +120,12 @@ uint64_t Recording::Impl::hash_before(int64_t s) { return s == 0 ? initial_hash 
 
 StepRecord Recording::Impl::read_step(int64_t s) {
   if (s < 0 || s >= steps) throw InvalidInput(fmt::format("{}: has no step {}; its steps are 0 to {}", folder, s, steps - 1));
+  return in_file(database.path(), [&] { return read_line(s); });
+}
+
+StepRecord Recording::Impl::read_line(int64_t s) {
   select_step.reset();
-  if (!select_step.bind(1, s).next()) throw CorruptData(fmt::format("{}: step {} is missing from the log", database.path(), s));
+  if (!select_step.bind(1, s).next()) throw CorruptData(fmt::format("step {} is missing from the log", s));
   StepRecord record;
   record.step = s;
   record.indices = format::indices_from(select_step.blob(0), s);
@@ -106,23 +133,38 @@ StepRecord Recording::Impl::read_step(int64_t s) {
   record.lr = select_step.real(2);
   record.loss = select_step.real(3);
   record.hash = format::parse_hex(select_step.text(4));
+  const std::string written = select_step.text(5);
   select_step.reset();
+  if (written != hex(format::checksum(record))) throw CorruptData(fmt::format("the log's line of step {} was changed or damaged since it was written", s));
   return record;
+}
+
+Tensors Recording::Impl::read_plan() {
+  Tensors plan;
+  if (shuffled) {
+    plan = shuffled_batches(manifest.examples, manifest.batch, manifest.epochs, manifest.seed);
+  } else {
+    Statement rows = database.prepare("SELECT step, indices FROM planned ORDER BY step");
+    while (rows.next()) plan.push_back(format::indices_from(rows.blob(1), rows.integer(0)));
+  }
+  if (hash_of(plan) != plan_hash) throw CorruptData("the examples that its steps are to draw are not those that the run began with");
+  return plan;
 }
 
 Checkpoint Recording::Impl::read_checkpoint(int64_t s) {
   select_checkpoint.reset();
   if (!select_checkpoint.bind(1, s).next()) throw InvalidInput(fmt::format("{}: there is no checkpoint of step {}", folder, s));
   const fs::path path = fs::path(folder) / select_checkpoint.text(0);
-  const uint64_t recorded = format::parse_hex(select_checkpoint.text(1));
+  const uint64_t recorded = in_file(database.path(), [&] { return format::parse_hex(select_checkpoint.text(1)); });
   select_checkpoint.reset();
 
-  constexpr const char* advice = "restore it from a copy, or train again";
+  constexpr const char* advice = format::advice;
   if (!fs::exists(path)) throw CorruptData(fmt::format("{}: this checkpoint is missing; {}", path.string(), advice));
   if (const uint64_t found = hash_of_file(path.string()); found != recorded)
     throw CorruptData(fmt::format("{}: this checkpoint was changed or damaged since it was written (checksum {} instead of {}); {}",
                                   path.string(), hex(found), hex(recorded), advice));
-  Checkpoint checkpoint = format::unflatten(s, read_safetensors(path.string()).tensors);
+  const SafetensorsFile file = read_safetensors(path.string());
+  Checkpoint checkpoint = in_file(path.string(), [&] { return format::unflatten(s, file.tensors); });
   if (format::state_hash(checkpoint.parameters, checkpoint.buffers) != hash_before(s))
     throw CorruptData(fmt::format("{}: holds other weights than the log has for step {}; {}", path.string(), s, advice));
   return checkpoint;
@@ -141,6 +183,10 @@ RunStatus Recording::status() const { return impl_->status; }
 int64_t Recording::steps() const { return impl_->steps; }
 StepRecord Recording::step(int64_t s) const { return impl_->read_step(s); }
 uint64_t Recording::initial_hash() const { return impl_->initial_hash; }
+Tensors Recording::planned_batches() const {
+  return in_file(impl_->database.path(), [&] { return impl_->read_plan(); });
+}
+
 Checkpoint Recording::checkpoint(int64_t step) const { return impl_->read_checkpoint(step); }
 
 std::vector<int64_t> Recording::checkpoint_steps() const {

@@ -20,10 +20,11 @@ struct StepRecord {
   uint64_t hash = 0;      ///< hash_of(parameters, buffers) after the update
 };
 
-/// State at the start of step `step`: parameters, buffers, optimizer state.
+/// State at the start of step `step`.
 struct Checkpoint {
   int64_t step = 0;
   NamedTensors parameters, buffers, optimizer;
+  NamedTensors average;   ///< of the weights, where one is kept
 };
 
 enum class RunStatus { running, complete, diverged };
@@ -43,11 +44,14 @@ class Recording {
   RunStatus status() const;
   /// T: steps in the log (fewer than planned for a run that was interrupted or diverged).
   int64_t steps() const;
-  StepRecord step(int64_t s) const;                 ///< 0 ≤ s < steps()
+  /// 0 ≤ s < steps(). @throws CorruptData when the line was changed
+  StepRecord step(int64_t s) const;
   /// Hash of the initial weights.
   uint64_t initial_hash() const;
   /// Steps that have a checkpoint, ascending; the first is 0.
   std::vector<int64_t> checkpoint_steps() const;
+  /// The examples of every planned step, those made and those to be made. @throws CorruptData when they are not what the run began with.
+  Tensors planned_batches() const;
   /// Reads and checks one: the file's checksum, and its weights against the hash in the log. @throws CorruptData naming the file.
   Checkpoint checkpoint(int64_t step) const;
 

@@ -42,17 +42,16 @@ struct Replay::Impl {
   const Recording& recording;
   Model& model;
   const Dataset& data;
-  std::unique_ptr<Objective> objective;
-  std::unique_ptr<Optimizer> optimizer;
+  Trainer trainer;
   at::ScalarType dtype = at::kFloat;
   int64_t position = 0;
 
-  Impl(const Recording& recording, Model& model, const Dataset& data) : recording(recording), model(model), data(data) {
+  Impl(const Recording& recording, Model& model, const Dataset& data)
+      : recording(recording), model(model), data(data), trainer(recording.manifest(), model) {
     const Manifest& manifest = recording.manifest();
     if (!model.specification().empty() && !manifest.model.empty() && model.specification() != manifest.model)
       throw InvalidInput(fmt::format("replay: the model is \"{}\", but \"{}\" was recorded", model.specification(), manifest.model));
     check_data(manifest, data);
-    objective = make_objective(manifest.objective);
     restore(0);
   }
 
@@ -62,8 +61,8 @@ struct Replay::Impl {
     check_same("buffer", model.buffers(), checkpoint.buffers);
     model.bind_parameters(on_device_of(model.parameters(), checkpoint.parameters));
     model.bind_buffers(on_device_of(model.buffers(), checkpoint.buffers));
-    optimizer = make_optimizer(recording.manifest().optimizer, model.parameters());
-    optimizer->restore(checkpoint.optimizer);
+    trainer.optimizer().restore(checkpoint.optimizer);
+    if (trainer.average()) trainer.average()->restore(checkpoint.average);
     dtype = checkpoint.parameters.at(0).tensor.scalar_type();
     position = s;
   }
@@ -79,7 +78,7 @@ struct Replay::Impl {
     Repeated repeated{recording.step(position), {}, false};
     const StepRecord& record = repeated.record;
     repeated.batch = batch_of(record);
-    training_step(model, *objective, *optimizer, repeated.batch, record.lr, record.random_seed, observer);
+    trainer.step(repeated.batch, record.lr, record.random_seed, observer);
     repeated.exact = format::state_hash(model.parameters(), model.buffers()) == record.hash;
     ++position;
     return repeated;
@@ -92,8 +91,8 @@ Replay::Replay(const Recording& recording, Model& model, const Dataset& data)
 void Replay::restore(int64_t s) { impl_->restore(s); }
 int64_t Replay::position() const { return impl_->position; }
 Replay::Repeated Replay::advance(StepObserver* observer) { return impl_->advance(observer); }
-const Optimizer& Replay::optimizer() const { return *impl_->optimizer; }
-const Objective& Replay::objective() const { return *impl_->objective; }
+Trainer& Replay::trainer() { return impl_->trainer; }
+const Trainer& Replay::trainer() const { return impl_->trainer; }
 
 Verification verify(const Recording& recording, Model& model, const Dataset& data, const Progress& progress) {
   Verification result;

@@ -4,7 +4,7 @@
 #include <pathkernel/data/dataset.h>
 #include <pathkernel/model/model.h>
 #include <pathkernel/record/recording.h>
-#include <pathkernel/train/step.h>
+#include <pathkernel/train/trainer.h>
 
 #include <memory>
 
@@ -19,8 +19,8 @@ class Replay {
   /// The replay refers to all three; it begins at step 0.
   Replay(const Recording& recording, Model& model, const Dataset& data);
 
-  /// Puts the state at the start of step s in place (s must have a checkpoint): parameters and buffers are bound to fresh storage,
-  /// the optimizer is made anew.
+  /// Puts the state at the start of step s in place (s must have a checkpoint): parameters and buffers are bound to fresh
+  /// storage.
   void restore(int64_t s);
   /// The step that the next call to advance() repeats.
   int64_t position() const;
@@ -28,8 +28,9 @@ class Replay {
   struct Repeated { StepRecord record; Batch batch; bool exact; };
   Repeated advance(StepObserver* observer = nullptr);
 
-  const Optimizer& optimizer() const;   ///< after advance(): the realised linear form of the step just made
-  const Objective& objective() const;
+  /// Objective, optimizer (after advance(): with the realised linear form of the step just made), average of the weights.
+  const Trainer& trainer() const;
+  Trainer& trainer();  ///< to train on from here
 
  private:
   struct Impl;

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
+#include <pathkernel/core/error.h>
 #include <pathkernel/tangent/kernels/rank_one.h>
 
 namespace pathkernel {
@@ -23,14 +24,24 @@ StepAccount Adjoint::step(const StepTrace& trace, const FactorSet& G, const Tens
   const size_t L = trace.weights.size();
   p_.resize(L);
   q_.resize(L);
-  carried_.resize(L, 1);
+  e_.resize(L);
+  const auto f64 = options_.dtype(at::kDouble);
   StepAccount account;
-  account.draws.resize(L);
-  account.kernel.resize(L);
-  account.decay = at::zeros({n_}, options_.dtype(at::kDouble));
-  account.rounding = at::zeros({n_}, options_.dtype(at::kDouble));
-  account.buffers = at::zeros({n_}, options_.dtype(at::kDouble));
-  for (size_t l = 0; l < L; ++l) step_parameter(trace, l, G.parameters[l], account);
+  account.draws = at::zeros({trace.draws(), n_}, f64);
+  account.by_parameter = at::zeros({int64_t(L), n_}, f64);
+  if (!trace.passes.front().output_gradients.parameters.empty()) account.kernel = at::zeros({trace.draws(), n_}, f64);
+  account.decay = at::zeros({n_}, f64);
+  account.regulariser = at::zeros({n_}, f64);
+  account.rounding = at::zeros({n_}, f64);
+  account.buffers = at::zeros({n_}, f64);
+  const bool coupled = std::any_of(trace.passes.begin(), trace.passes.end(), [](const Pass& pass) { return pass.coupled != nullptr; });
+  lambda_.assign(coupled ? L : 0, Tensor());
+  const FactorList none;  // the average's adjoint holds all of y in q
+  for (size_t l = 0; l < L; ++l) {
+    if (!trace.average.empty()) take_average(trace, l, G.parameters[l], account);
+    step_parameter(trace, l, trace.average.empty() ? G.parameters[l] : none, account);
+  }
+  if (coupled) book_coupled(trace, account);
   for (size_t b = 0; b < buffer_change.size(); ++b) {
     const FactorList& list = G.parameters[L + b];
     if (!list.empty() && buffer_change[b].defined()) account.buffers.add_(along(list, buffer_change[b], n_));
@@ -38,98 +49,199 @@ StepAccount Adjoint::step(const StepTrace& trace, const FactorSet& G, const Tens
   return account;
 }
 
-// theory 2.2 for one parameter:   y = G + q;  p ← p − D∘y;  λ = N∘p − E∘y;  z = ω^c λ − η ω^d y;  p ← μ p
+// theory 2.2 for one parameter:   y = G + q;  p ← p − D∘y;  λ = N∘p − E∘y;  c += κ⟨M∘λ, g⟩;  z = ω^c λ − η ω^d y;  p ← μ p
 void Adjoint::step_parameter(const StepTrace& trace, size_t l, const FactorList& G, StepAccount& account) {
   const LinearForm& f = trace.form[l];
-  const int64_t W = trace.weights[l].numel(), B = trace.gradients.examples;
-  const FactorList& g = trace.gradients.parameters[l];
-  const FactorList* J = trace.output_gradients.parameters.empty() ? nullptr : &trace.output_gradients.parameters[l];
-  const Tensor &rho = trace.rounding[l], &rho_m = trace.memory_rounding[l];
-  const bool remembers = f.has_memory() || p_[l].defined();
-  Tensor& q = q_[l];
-
-  const bool diagonal = f.N.is_diagonal() || f.E.is_diagonal();
-  // Heavy ball and Adam with decay: λ = N p alone, and z needs no y written out, so that p and q take their step together.
-  const bool together = f.has_memory() && f.has_decay() && convention_ == Convention::propagate && f.E.is_zero() && !diagonal;
-  if (together) {
-    const double of_y = -f.eta_omega_d;
-    const DecayPass pass{carried_[l], f.D.number, f.D.diagonal, 1 + of_y, of_y, f.omega_c * f.N.number, rho_m, rho};
-    account.rounding.add_(accumulate_with_decay(dense(p_, l, W), dense(q_, l, W), G, pass));
-  } else {
-    // p ← p − D∘(G + q);  rounding takes p·ρ^m from the same pass
-    if (remembers) {
-      Tensor& p = dense(p_, l, W);
-      Tensor dots = accumulate(p, carried_[l], G, -1, f.D, q.defined() ? Tensor() : rho_m);
-      if (q.defined()) dots = add_scaled(p, 1, q, f.D.is_diagonal() ? -1 : -f.D.number, f.D.is_diagonal() ? f.D.diagonal : Tensor(), rho_m);
-      if (dots.defined()) account.rounding.add_(dots);
-    }
-    if (q.defined()) account.rounding.add_(at::matmul(q, rho));
+  const bool together = take_together(trace, l, G, account);
+  if (!together) take_memory(trace, l, G, account);
+  account.rounding.add_(along(G, trace.rounding[l], n_));
+  const bool written = f.N.is_diagonal() || f.E.is_diagonal() || f.M.defined() || !lambda_.empty();
+  const Tensor dense_lambda = written ? lambda(f, l, G, trace.weights[l].numel()) : Tensor();
+  if (!lambda_.empty()) {
+    const Tensor clipped = f.M.defined() ? dense_lambda * f.M : dense_lambda;
+    lambda_[l] = f.kappa == 1 ? clipped : clipped * f.kappa;
   }
-  // rounding = y·ρ + p·ρ^m
-  account.rounding.add_(along(G, rho, n_));
+  book(trace, l, G, dense_lambda, account);
+  if (f.has_decay() && !together) decay(trace, l, G, dense_lambda, account);
+  p_[l].carry(f.mu);
+}
 
-  Tensor lambda;      // dense only where a diagonal stands in N or E, or decay needs it
-  const auto product = [&](const FactorList& rows) {  // ⟨λ, row⟩ [B, n]
-    if (diagonal) return contract(rows, lambda, B);
-    Tensor sum;
-    if (f.has_memory()) add(sum, contract(rows, p_[l], B) * f.N.number);
-    if (!f.E.is_zero()) {
-      add(sum, inner(rows, G, B, n_) * -f.E.number);
-      if (q.defined()) add(sum, contract(rows, q, B) * -f.E.number);
-    }
-    return sum;
-  };
-  if (diagonal) {
-    lambda = at::zeros({n_, W}, options_);
-    if (f.has_memory()) add_scaled(lambda, 1, p_[l], f.N.is_diagonal() ? 1 : f.N.number, f.N.diagonal);
-    if (!f.E.is_zero()) {
-      accumulate(lambda, 1, G, -1, f.E);
-      if (q.defined()) add_scaled(lambda, 1, q, f.E.is_diagonal() ? -1 : -f.E.number, f.E.diagonal);
-    }
-  }
-  if (!g.empty()) account.draws[l] = product(g);
-  if (J != nullptr && !J->empty()) account.kernel[l] = product(*J);
+// theory 2.5:   a = Ḡ + e;  y = q + (1−ρ)a;  e ← e − (1−ρ)a.  Rounding takes a·ρ^w̄.
+void Adjoint::take_average(const StepTrace& trace, size_t l, const FactorList& G, StepAccount& account) {
+  const int64_t W = trace.weights[l].numel();
+  Tensor &e = dense(e_, l, W), &q = dense(q_, l, W);
+  Tensor a = e.clone();
+  account.rounding.add_(accumulate(a, 1, G, 1, {1, {}}, trace.average_rounding[l]));
+  q.add_(a, trace.share_of_new);
+  e.sub_(a, trace.share_of_new);
+}
 
-  // z = ω^c λ − η ω^d y:  B: q ← q + z,  A: decay += z·w
-  if (f.has_decay() && !together) {
-    const double of_y = -(f.omega_c * (diagonal ? 0 : f.E.number)) - f.eta_omega_d;  // z = ω^c N p + of_y·y, or ω^c λ + of_y·y
-    if (convention_ == Convention::ledger) {
-      const Tensor w = trace.weights[l].detach().to(options_.dtype()).reshape(-1);
-      account.decay.add_(along(G, w, n_) * of_y);
-      if (f.omega_c != 0 && diagonal) account.decay.add_(at::matmul(lambda, w) * f.omega_c);
-      else if (f.omega_c != 0 && f.has_memory()) account.decay.add_(at::matmul(p_[l], w) * (f.omega_c * f.N.number));
-    } else {
-      dense(q_, l, W);
-      accumulate(q, 1 + of_y, G, of_y, {1, {}});
-      if (f.omega_c != 0 && diagonal) q.add_(lambda, f.omega_c);
-      else if (f.omega_c != 0 && f.has_memory()) q.add_(p_[l], f.omega_c * f.N.number);
-    }
+// Heavy ball and Adam with decay: λ = N p alone, and z needs no y written out, so that p and q take their step in one pass.
+bool Adjoint::take_together(const StepTrace& trace, size_t l, const FactorList& G, StepAccount& account) {
+  const LinearForm& f = trace.form[l];
+  const int64_t W = trace.weights[l].numel();
+  if (!f.has_memory() || !f.has_decay() || convention_ != Convention::propagate || !f.E.is_zero() || f.N.is_diagonal()) return false;
+  const double of_y = -f.eta_omega_d;
+  MemoryAdjoint& p = memory(l, W);
+  const MemoryAdjoint::Written written = p.written();
+  const DecayPass pass{written.carried, f.D.number, f.D.diagonal, 1 + of_y, of_y, f.omega_c * f.N.number, trace.rounding[l]};
+  account.rounding.add_(accumulate_with_decay(written.numbers, dense(q_, l, W), G, pass));
+  p.settled();
+  return true;
+}
+
+MemoryAdjoint& Adjoint::memory(size_t l, int64_t numbers) {
+  if (p_[l].numbers() == 0) p_[l] = MemoryAdjoint(n_, numbers, options_);
+  return p_[l];
+}
+
+// p ← p − D∘(G + q);  rounding takes q·ρ
+void Adjoint::take_memory(const StepTrace& trace, size_t l, const FactorList& G, StepAccount& account) {
+  const LinearForm& f = trace.form[l];
+  if (f.has_memory()) {
+    MemoryAdjoint& p = memory(l, trace.weights[l].numel());
+    p.push(G, f.D, batch_, f.mu);
+    if (q_[l].defined()) p.push(q_[l], f.D);
   }
-  carried_[l] = remembers ? f.mu : 1;
+  if (q_[l].defined()) account.rounding.add_(at::matmul(q_[l], trace.rounding[l]));
+}
+
+/// λ = N∘p − E∘y written out, [n, W].
+Tensor Adjoint::lambda(const LinearForm& f, size_t l, const FactorList& G, int64_t numbers) {
+  Tensor lambda = at::zeros({n_, numbers}, options_);
+  if (f.has_memory()) {
+    const MemoryAdjoint::Written p = p_[l].written();
+    add_scaled(lambda, 1, p.numbers, (f.N.is_diagonal() ? 1 : f.N.number) * p.carried, f.N.diagonal);
+  }
+  if (f.E.is_zero()) return lambda;
+  accumulate(lambda, 1, G, -1, f.E);
+  if (q_[l].defined()) add_scaled(lambda, 1, q_[l], f.E.is_diagonal() ? -1 : -f.E.number, f.E.diagonal);
+  return lambda;
+}
+
+/// κ⟨M∘λ, row⟩ for rows of per-example gradients, [count, n]; λ stays factored where it can.
+Tensor Adjoint::product(const LinearForm& f, size_t l, const FactorList& G, const Tensor& lambda, const FactorList& rows, int64_t count) const {
+  if (lambda.defined()) return contract(rows, f.M.defined() ? lambda * f.M : lambda, count) * f.kappa;
+  Tensor sum;
+  if (f.has_memory() && p_[l].defined()) add(sum, p_[l].product(rows, count).mul_(f.kappa * f.N.number));
+  if (!f.E.is_zero()) {
+    if (!G.empty()) add(sum, inner(rows, G, count, n_) * (-f.kappa * f.E.number));
+    if (q_[l].defined()) add(sum, contract(rows, q_[l], count) * (-f.kappa * f.E.number));
+  }
+  return sum;
+}
+
+void Adjoint::book(const StepTrace& trace, size_t l, const FactorList& G, const Tensor& lambda, StepAccount& account) const {
+  int64_t first = 0;
+  for (const Pass& pass : trace.passes) {
+    const int64_t count = pass.examples();
+    if (pass.coupled) {  // all parameters at once, later
+      first += count;
+      continue;
+    }
+    if (const FactorList& g = pass.gradients.parameters[l]; !g.empty()) {
+      if (const Tensor part = product(trace.form[l], l, G, lambda, g, count); part.defined()) {
+        const Tensor exact = part.to(at::kDouble);
+        account.draws.narrow(0, first, count).add_(exact);
+        account.by_parameter[int64_t(l)].add_(exact.sum(0));
+      }
+    }
+    if (account.kernel.defined() && !pass.output_gradients.parameters[l].empty()) {
+      if (const Tensor part = product(trace.form[l], l, G, lambda, pass.output_gradients.parameters[l], count); part.defined())
+        account.kernel.narrow(0, first, count).add_(part);
+    }
+    first += count;
+  }
+  if (trace.regulariser.empty()) return;
+  const FactorList term = {dense_factor(trace.regulariser[l].unsqueeze(0))};  // an example of its own
+  if (const Tensor part = product(trace.form[l], l, G, lambda, term, 1); part.defined()) account.regulariser.add_(part[0]);
+}
+
+// Coupled passes: c_i = b_i κ⟨M∘λ, ∇ℓ_i⟩ by one pushforward with the tangents of all parameters (theory 2.5)
+void Adjoint::book_coupled(const StepTrace& trace, StepAccount& account) {
+  if (coupled_ == nullptr) throw InvariantViolated("Adjoint: a step has coupled passes, and nobody to run them again was given");
+  int64_t first = 0;
+  for (const Pass& pass : trace.passes) {
+    if (pass.coupled) {
+      const CoupledShares shares = coupled_->shares(trace.weights, pass.coupled, lambda_);
+      account.draws.narrow(0, first, pass.examples()).add_(shares.by_example);
+      account.by_parameter.add_(shares.by_parameter);
+    }
+    first += pass.examples();
+  }
+  lambda_.clear();
+}
+
+// z = ω^c λ − η ω^d y:  B: q ← q + z,  A: decay += z·w
+void Adjoint::decay(const StepTrace& trace, size_t l, const FactorList& G, const Tensor& lambda, StepAccount& account) {
+  const LinearForm& f = trace.form[l];
+  const double of_y = -(f.omega_c * (lambda.defined() ? 0 : f.E.number)) - f.eta_omega_d;  // z = ω^c N p + of_y·y, or ω^c λ + of_y·y
+  if (convention_ == Convention::ledger) {
+    const Tensor w = trace.weights[l].detach().to(options_.dtype()).reshape(-1);
+    account.decay.add_(along(G, w, n_) * of_y);
+    if (q_[l].defined()) account.decay.add_(at::matmul(q_[l], w) * of_y);
+    if (f.omega_c != 0 && lambda.defined()) account.decay.add_(at::matmul(lambda, w) * f.omega_c);
+    else if (f.omega_c != 0 && f.has_memory()) account.decay.add_(p_[l].along(w) * (f.omega_c * f.N.number));
+    return;
+  }
+  Tensor& q = dense(q_, l, trace.weights[l].numel());
+  accumulate(q, 1 + of_y, G, of_y, {1, {}});
+  if (f.omega_c != 0 && lambda.defined()) q.add_(lambda, f.omega_c);
+  else if (f.omega_c != 0 && f.has_memory()) {
+    const MemoryAdjoint::Written p = p_[l].written();
+    q.add_(p.numbers, f.omega_c * f.N.number * p.carried);
+  }
 }
 
 Tensor Adjoint::memory_jump(const Tensors& jump) const {
   Tensor sum = at::zeros({n_}, options_.dtype(at::kDouble));
   for (size_t l = 0; l < jump.size() && l < p_.size(); ++l) {
-    if (p_[l].defined()) sum.add_(at::matmul(p_[l], jump[l]) * carried_[l]);
+    if (p_[l].defined()) sum.add_(p_[l].along(jump[l]));
   }
   return sum;
 }
 
-Tensor Adjoint::initial_pull(const Tensors& initial_weights) const {
-  Tensor sum = at::zeros({n_}, options_.dtype(at::kDouble));
-  for (size_t l = 0; l < q_.size(); ++l) {
-    if (q_[l].defined()) sum.add_(at::matmul(q_[l], initial_weights[l].detach().to(options_.dtype()).reshape(-1)));
+Leftover Adjoint::leftover(const Tensors& weights, const Tensors& average, const Tensors& memory) const {
+  const auto f64 = options_.dtype(at::kDouble);
+  Leftover left{at::zeros({n_}, f64), at::zeros({n_}, f64)};
+  const auto flat = [&](const Tensor& t) { return t.detach().to(options_.dtype()).reshape(-1); };
+  for (size_t l = 0; l < p_.size(); ++l) {
+    if (q_[l].defined()) left.decay.add_(at::matmul(q_[l], flat(weights[l])));
+    if (e_[l].defined()) {
+      left.decay.add_(at::matmul(e_[l], flat(weights[l])));
+      left.in_flight.add_(at::matmul(e_[l], flat(average[l]) - flat(weights[l])));
+    }
+    if (p_[l].defined() && !memory.empty()) left.in_flight.add_(p_[l].along(flat(memory[l])));
   }
-  return sum;
+  return left;
 }
 
-int64_t Adjoint::numbers_per_query(const std::vector<LinearForm>& form, const Tensors& weights, Convention convention) {
+void Adjoint::put_into(SweepState& state, const std::string& prefix) const {
+  for (size_t l = 0; l < p_.size(); ++l) {
+    const std::string number = std::to_string(l);
+    p_[l].put_into(state, prefix + "p/" + number + "/");
+    state.put(prefix + "q/" + number, q_[l]);
+    state.put(prefix + "e/" + number, e_[l]);
+  }
+}
+
+void Adjoint::take_from(const SweepState& state, const std::string& prefix, const Tensors& weights) {
+  p_.clear(), q_.clear(), e_.clear();
+  for (size_t l = 0; l < weights.size(); ++l) {
+    const std::string number = std::to_string(l);
+    p_.emplace_back(n_, weights[l].numel(), options_).take_from(state, prefix + "p/" + number + "/");
+    q_.push_back(state.find(prefix + "q/" + number, options_.device()));
+    e_.push_back(state.find(prefix + "e/" + number, options_.device()));
+  }
+}
+
+int64_t Adjoint::numbers_per_query(const std::vector<LinearForm>& form, const Tensors& weights, int64_t batch, Convention convention, bool average, bool coupled, at::ScalarType precision) {
   int64_t numbers = 0;
   for (size_t l = 0; l < form.size(); ++l) {
-    const int64_t states = (form[l].has_memory() ? 1 : 0) + (form[l].has_decay() && convention == Convention::propagate ? 1 : 0) +
-                           (form[l].N.is_diagonal() || form[l].E.is_diagonal() ? 1 : 0);
-    numbers += states * weights[l].numel();
+    const bool decays = form[l].has_decay() && convention == Convention::propagate;
+    const bool writes_lambda = form[l].N.is_diagonal() || form[l].E.is_diagonal() || form[l].M.defined() || coupled;
+    const int64_t states = (decays || average ? 1 : 0) + (average ? 2 : 0) + (writes_lambda ? 1 : 0), W = weights[l].numel();
+    numbers += states * W + (form[l].has_memory() ? MemoryAdjoint::numbers_per_query(form[l], weights[l], batch, precision) : 0);
   }
   return numbers;
 }

@@ -1,5 +1,6 @@
 #include <pathkernel/sweep/ledger.h>
 
+#include <ATen/ops/arange.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,9 +29,46 @@ std::string percent(double share) { return fmt::format("{:.2g} %", 100 * share);
 
 }  // namespace
 
+const std::vector<Ledger::Term>& Ledger::terms() {
+  static const std::vector<Term> all = {
+      {"decay", "weight decay", "weight decay and what it left of the first weights", &Ledger::decay},
+      {"regulariser", "regulariser", "the regulariser's term of the loss", &Ledger::regulariser},
+      {"in_flight", "in flight", "pushes from before the window that arrived in it", &Ledger::in_flight},
+      {"buffers", "buffers", "running statistics", &Ledger::buffers},
+      {"jumps", "jumps", "where the network is discontinuous", &Ledger::jumps},
+      {"rounding", "rounding", "the run's arithmetic", &Ledger::rounding},
+  };
+  return all;
+}
+
+std::string Shares::limits() const {
+  if (others() == 0) return {};
+  return fmt::format("the largest {} of {} contributions; the other {} sum to {:+.6g} (sizes {:.6g})", examples.size(0), of, others(), rest, rest_size);
+}
+
+int64_t Ledger::example_count() const {
+  if (!keeps_largest()) return contributions.size(0);
+  return kept.size(0) + (dropped_count.numel() > 0 ? dropped_count[0].item<int64_t>() : 0);
+}
+
+Shares Ledger::shares(int64_t query) const {
+  if (!keeps_largest()) return {at::arange(contributions.size(0), at::kLong), contributions.select(1, query), contributions.size(0)};
+  return {kept_examples.select(1, query), kept.select(1, query), example_count(), dropped[query].item<double>(), dropped_size[query].item<double>()};
+}
+
+Tensor Ledger::total() const { return keeps_largest() ? kept.sum(0) + dropped : contributions.sum(0); }
+
+Tensor Ledger::total_size() const { return keeps_largest() ? kept.abs().sum(0) + dropped_size : contributions.abs().sum(0); }
+
+Tensor Ledger::change() const {
+  Tensor sum = total();
+  for (const Term& term : terms()) sum.add_(this->*term.of);
+  return sum;
+}
+
 std::string LedgerSettings::conventions() const {
-  return fmt::format("{}, frozen preconditioner, credit at draw time",
-                     convention == "ledger" ? "decay as a term of its own" : "propagated decay");
+  return fmt::format("{}, frozen preconditioner, credit at draw time{}", convention == "ledger" ? "decay as a term of its own" : "propagated decay",
+                     coupled ? ", examples coupled in their batch (each loss with its batch as context)" : "");
 }
 
 std::string Certificate::brief(const std::string& conventions) const {
@@ -45,6 +83,8 @@ std::string Certificate::brief(const std::string& conventions) const {
   } else {
     line += "; uncertainty of the shares not measured";
   }
+  if (const auto a = spread(quadrature_defect)) line += fmt::format("; the rule's nodes miss {:.1g} (at most {:.1g}) along the path", a->median, a->largest);
+  if (const auto d = spread(stride_deviation)) line += fmt::format("; shares differ by {} from those of stride 1 (on {} queries)", percent(d->median), stride_deviation.numel());
   if (correction_share > 0) line += fmt::format("; {} of the reverse pass by operations without a rule", percent(correction_share));
   if (!replay_exact) line += fmt::format("; replay drifted from step {} on, the drift is booked as rounding", first_drift);
   return line + "; conventions: " + conventions;

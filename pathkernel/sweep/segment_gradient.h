@@ -37,11 +37,15 @@ class QueryPath {
 struct GradientRule {
   enum class Kind { secant, gauss, left };
   Kind kind = Kind::secant;
-  int nodes = 1;        ///< gauss: Gauss–Legendre nodes per panel
+  int nodes = 1;         ///< gauss: Gauss–Legendre nodes per panel; one node is the midpoint
+  bool closed = false;   ///< gauss, left: G ← G + (r/‖Δ‖²)Δ with r what G·Δ lacks (Gonzalez), complete but no better a split
   int64_t panels = 1;
-  /// "secant" | "gauss:Q" | "left". @throws InvalidInput for another name.
+  int bisections = 12;   ///< secant: how often a segment is halved around a jump of f before what is left counts as the jump
+  /// "secant" | "gauss:Q" | "midpoint" | "left", the last three also with ",closed"; "closed" is gauss:2,closed.
+  /// @throws InvalidInput for another name.
   static GradientRule parse(const std::string& name, int64_t panels);
   std::string name() const;
+  bool complete() const { return kind == Kind::secant || closed; }
 };
 
 /// One end of a segment: the weights there and the queries evaluated with them.
@@ -51,8 +55,16 @@ struct SegmentEnd {
   const PathPoint& point;
 };
 
-/// G_s for every query: one FactorSet of n inputs per measurement k = 0…K−1; lists are one per parameter, then one per buffer.
-/// Secant: ⟨G, w₁ − w₀⟩ + ⟨G^β, β₁ − β₀⟩ = f₁ − f₀ exactly.  Cost: secant one reverse pass per panel and k, one forward per inner point.
-std::vector<FactorSet> segment_gradient(const GradientRule& rule, const QueryPath& queries, const SegmentEnd& begin, const SegmentEnd& end, CorrectionShares* shares = nullptr);
+/// G_s of every query on one segment.
+struct SegmentGradient {
+  std::vector<FactorSet> G;  ///< one FactorSet of n inputs per measurement k = 0…K−1; lists are one per parameter, then one per buffer
+  Tensor jumps;              ///< [n, K] secant: what f jumps by where a decision inside the network falls differently; undefined: nowhere
+  Tensor defect;             ///< [n, K] gauss, left: |f₁ − f₀ − ⟨G, Δ⟩| before any closure; undefined for the secant, where it is rounding
+};
+
+/// Secant: ⟨G, w₁ − w₀⟩ + ⟨G^β, β₁ − β₀⟩ + jumps = f₁ − f₀ exactly. Where the two ends took other operations, or a decision (argmax, a
+/// comparison, rounding) fell differently, the segment is bisected for the inputs concerned (theory 3b, "Jumps").
+/// Cost: secant one reverse pass per panel and k, one forward per inner point; a jump costs up to `bisections` of both.
+SegmentGradient segment_gradient(const GradientRule& rule, const QueryPath& queries, const SegmentEnd& begin, const SegmentEnd& end, CorrectionShares* shares = nullptr);
 
 }  // namespace pathkernel

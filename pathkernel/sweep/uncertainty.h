@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pathkernel/sweep/segment_gradient.h>
+#include <pathkernel/sweep/sweep_state.h>
 #include <pathkernel/sweep/trace.h>
 
 namespace pathkernel {
@@ -13,8 +14,11 @@ class Uncertainty {
  public:
   explicit Uncertainty(int64_t queries);
   /// @param G  with m panels, @param refined  with 2m, both of lane `columns`
-  void sample(const StepTrace& trace, const FactorSet& G, const FactorSet& refined, const Tensor& columns);
+  void sample(const StepTrace& trace, const FactorSet& G, const FactorSet& refined, const Tensor& columns, CoupledPasses& coupled);
   Tensor estimate() const;  ///< [Q] float64
+
+  void put_into(SweepState& state) const;
+  void take_from(const SweepState& state);
 
  private:
   Tensor change_, size_;    ///< [Q] sums of squares

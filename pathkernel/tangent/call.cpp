@@ -12,12 +12,10 @@
 namespace pathkernel {
 namespace {
 
-int argument_index(const Node& node, const char* name) {
-  const auto& arguments = node.op.schema().arguments();
-  for (size_t k = 0; k < arguments.size(); ++k) {
-    if (arguments[k].name() == name) return int(k);
-  }
-  throw std::logic_error("rule of " + node.name + ": the operation has no argument '" + name + "'");
+int known_index(const Node& node, const char* name) {
+  const int index = argument_index(node, name);
+  if (index < 0) throw std::logic_error("rule of " + node.name + ": the operation has no argument '" + name + "'");
+  return index;
 }
 
 /// Σ over the dimensions that `shape` (right-aligned, `skip` left out) has as one: [n, others...] -> [n, product of shape].
@@ -44,22 +42,26 @@ Call::Call(Reverse& reverse, const Node& node0, const Node& node1, Tensors cotan
     : node0(node0), node1(node1), cotangents(std::move(cotangents)), reverse_(reverse), collected_(collected) {}
 
 const Slot* Call::slot(const char* argument, int list_position) const {
-  const int index = argument_index(node0, argument);
+  const int index = known_index(node0, argument);
   for (const Slot& slot : node0.slots) {
     if (slot.argument == index && slot.list_position == list_position) return &slot;
   }
   return nullptr;
 }
 
-const c10::IValue& Call::argument(const char* name) const { return node0.arguments[size_t(argument_index(node0, name))]; }
+const c10::IValue& Call::argument(const char* name) const { return node0.arguments[size_t(known_index(node0, name))]; }
 
-bool Call::has(const char* argument) const { return slot(argument) != nullptr || this->argument(argument).isTensor(); }
+bool Call::has(const char* argument) const {
+  if (slot(argument) != nullptr) return true;
+  const c10::IValue& value = this->argument(argument);
+  return value.isTensor() && value.toTensor().defined();  // C++ callers give an undefined tensor for None
+}
 
 Ends Call::ends(const Slot& slot) const { return reverse_.ends(slot.value); }
 
 Ends Call::ends(const char* argument, int list_position) const {
   if (const Slot* found = slot(argument, list_position)) return ends(*found);
-  const c10::IValue &at0 = this->argument(argument), &at1 = node1.arguments[size_t(argument_index(node1, argument))];
+  const c10::IValue &at0 = this->argument(argument), &at1 = node1.arguments[size_t(known_index(node1, argument))];
   if (at0.isScalar()) {  // mul.Scalar and its kin
     const Tensor number = at::scalar_tensor(at0.toScalar(), cotangents[0].options());
     return {number, number};
@@ -167,26 +169,7 @@ Tensor Call::owner(size_t output) const {
 CorrectionShares* Call::shares() const { return reverse_.shares(); }
 
 std::vector<c10::IValue> Call::arguments(int end) const {
-  const Node& node = end == 0 ? node0 : node1;
-  std::vector<c10::IValue> out = node.arguments;
-  for (const Slot& slot : node.slots) {
-    const Tensor& tensor = end == 0 ? ends(slot).at0 : ends(slot).at1;
-    c10::IValue& argument = out[size_t(slot.argument)];
-    if (slot.list_position < 0) {
-      argument = tensor;
-    } else if (argument.isTensorList()) {
-      auto list = argument.toTensorVector();
-      list[size_t(slot.list_position)] = tensor;
-      argument = list;
-    } else {
-      c10::List<std::optional<Tensor>> list;
-      const auto old = argument.toList();
-      for (size_t k = 0; k < old.size(); ++k) list.push_back(old.get(k).isTensor() ? std::optional<Tensor>(old.get(k).toTensor()) : std::nullopt);
-      list.set(size_t(slot.list_position), tensor);
-      argument = list;
-    }
-  }
-  return out;
+  return filled_arguments(end == 0 ? node0 : node1, [&](const Slot& slot) { return end == 0 ? ends(slot).at0 : ends(slot).at1; });
 }
 
 }  // namespace pathkernel

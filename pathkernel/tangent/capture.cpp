@@ -6,6 +6,8 @@
 #include <ATen/ops/arange.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <pathkernel/core/error.h>
+#include <pathkernel/tangent/coupled_batch.h>
+#include <pathkernel/tangent/decisions.h>
 #include <pathkernel/tangent/kernels/max_pool.h>
 #include <pathkernel/tangent/owners.h>
 #include <pathkernel/tangent/rule.h>
@@ -144,10 +146,11 @@ void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stac
 
   std::vector<Slot> slots;
   Tensors slot_tensors;
-  bool active = false, owned = false;
-  bool enters = false;  // something that needs a gradient and belongs to no example: a parameter, or made of parameters
+  bool active = false, owned = false, decided = false;
+  bool enters = false;  // something that needs a gradient and belongs to no example: a parameter, or made of parameters (forwards: anything)
   each_tensor(arguments, [&](int32_t argument, int32_t position, const Tensor& tensor) {
     const ValueId id = tape.find(tensor);
+    if (side == Side::forward) refuse_unseen_graph(id == no_value ? nullptr : &tape.values[size_t(id)], tensor, op);
     if (id == no_value) {
       refuse_hidden_parameter(tensor, op);
       return;
@@ -156,13 +159,14 @@ void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stac
     slot_tensors.push_back(tensor);
     const bool one_active = is_active(id, tensor), one_shared = tape.values[size_t(id)].shared();
     active = active || one_active;
+    decided = decided || tape.values[size_t(id)].decision;
     owned = owned || !one_shared;
     enters = enters || (one_active && one_shared);
   });
 
   if (active) {
     for (const Slot& slot : slots) {
-      if (!tape.values[size_t(slot.value)].refusal.empty()) throw InvalidInput(tape.values[size_t(slot.value)].refusal);
+      if (!tape.values[size_t(slot.value)].refusal.empty()) throw CoupledBatch(tape.values[size_t(slot.value)].refusal);
     }
   }
   if (slots.empty()) {
@@ -180,6 +184,9 @@ void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stac
   for (size_t a = 0; a < count; ++a) {
     const auto* alias = schema.arguments()[a].alias_info();
     if (alias != nullptr && alias->isWrite() && arguments[a].isTensor()) written = int32_t(a);
+  }
+  if (side == Side::query && active && hides_a_jump(schema.name())) {
+    throw InvalidInput("the tape: " + schema.name() + " jumps without showing where; write it as x − floor(x / m)·m, so that the jumps can be told from the slope");
   }
   const bool renames_only = op.hasTag(at::Tag::inplace_view);
   const Tensor target = written >= 0 ? arguments[size_t(written)].toTensor() : Tensor();
@@ -208,7 +215,7 @@ void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stac
     node.op = *functional;
     node.name = functional->operator_name().name;
   }
-  record(std::move(node), slot_tensors, returned_tensors(*stack, base), {active, enters, owned, target, renames_only});
+  record(std::move(node), slot_tensors, returned_tensors(*stack, base), {active, enters, owned, active || decided, target, renames_only});
 }
 
 bool Capture::State::is_active(ValueId id, const Tensor& tensor) const {
@@ -222,6 +229,15 @@ void Capture::State::refuse_hidden_parameter(const Tensor& tensor, const c10::Op
   if (found == parameter_storage.end()) return;
   throw InvalidInput("the tape: " + op.operator_name().name + " reads parameter '" + found->second +
                      "' behind the tape's back (through .data or a saved view); its part cannot be accounted for. Use the parameter itself, or detach().");
+}
+
+/// A tensor with a graph that no operation on the tape gave it: what it depends on cannot be run forwards.
+void Capture::State::refuse_unseen_graph(const Value* value, const Tensor& tensor, const c10::OperatorHandle& op) const {
+  if ((value != nullptr && (value->active || value->parameter >= 0)) || !at::GradMode::is_enabled() || !tensor.requires_grad()) return;
+  const c10::impl::ExcludeDispatchKeyGuard below(tape_key);  // a view's graph may be made only now
+  if (!tensor.grad_fn()) return;
+  throw InvalidInput("the tape: " + op.operator_name().name + " reads a tensor whose way from the parameters was not seen: it has a backward pass of its own " +
+                     "(torch.autograd.Function), or was a constant that was written into. Coupled examples cannot be followed through it; use torch's own operations, out of place");
 }
 
 void Capture::State::keep_input(ValueId id) {
@@ -261,7 +277,12 @@ void Capture::State::record(Node node, const Tensors& slot_tensors, const Tensor
       }
     }
     Value value;
-    value.active = side == Side::query ? seen.active && at::isFloatingType(output.scalar_type()) : output.requires_grad();
+    if (side == Side::query) {
+      value.decision = seen.decided && (!seen.active || is_decision(node.name, output.scalar_type()));
+      value.active = seen.active && !value.decision;
+    } else {
+      value.active = output.requires_grad();
+    }
     try {
       if (seen.owned) value.owner = output_owner(node, slot_tensors, owners, output, k);
     } catch (const InvalidInput& refused) {  // an error only where something depends on it (the weight total of a loss does not matter)
@@ -275,9 +296,12 @@ void Capture::State::record(Node node, const Tensors& slot_tensors, const Tensor
     for (const Slot& slot : node.slots) {
       if (slot.list_position < 0) node.arguments[size_t(slot.argument)] = c10::IValue();
     }
-    if (side == Side::query) {
+    if (side != Side::training) {
       for (const ValueId id : node.outputs) {
         if (id != no_value) keep_input(id);
+      }
+      for (size_t k = 0; k < node.slots.size(); ++k) {
+        if (tape.values[size_t(node.slots[k].value)].decision) tape.decisions.push_back({tape.nodes.size(), k});
       }
     } else {
       on_entry(node, outputs);
@@ -329,7 +353,7 @@ void Capture::State::rename_views(const c10::OperatorHandle& op, const Tensor& t
                true};
     value.tensor = frozen(tensor);
     alias.outputs.push_back(add_value(std::move(value), tensor));
-    if (side == Side::query) tape.nodes.push_back(std::move(alias));
+    if (side != Side::training) tape.nodes.push_back(std::move(alias));
   }
 }
 
@@ -355,12 +379,12 @@ Capture::Capture(Tape& tape, Side side, const NamedTensors& parameters, const Na
     for (const Tensor& example : examples) {
       if (example.size(0) != tape.examples) throw InvalidInput("the tape: per-example tensors differ in length: " + describe(examples.front()) + " and " + describe(example));
       Value value;
-      value.owner = leading_owner(arange, example.sizes());
+      if (side != Side::forward) value.owner = leading_owner(arange, example.sizes());
       value.tensor = frozen(example);
       state_->add_value(std::move(value), example);
     }
   }
-  if (side == Side::query) state_->math_attention.emplace();
+  if (side != Side::training) state_->math_attention.emplace();
   current = state_.get();
   state_->include.emplace(tape_key);
 }

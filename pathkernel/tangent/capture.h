@@ -13,6 +13,8 @@ namespace pathkernel {
 enum class Side {
   query,     ///< the function's change: every operation whose result depends on a parameter is kept, with its values
   training,  ///< what autograd did: only operations where a parameter enters are kept, and cotangents are caught in backward
+  forward,   ///< what autograd did, to be run forwards again (pushforward.h): every operation it would differentiate is kept, with
+             ///< its values, and nobody asks whose row is whose
 };
 
 /// While it lives, the operations that this thread performs are written on a tape, at the level the user wrote them: a boxed

@@ -30,7 +30,7 @@ struct Capture::State {
   Tape& tape;
   Side side;
   std::unordered_map<const c10::StorageImpl*, std::string> parameter_storage;
-  std::optional<MathAttention> math_attention;  ///< query side only: the training side must run what training ran
+  std::optional<MathAttention> math_attention;  ///< not on the training side, which must run what training ran
   std::optional<c10::impl::IncludeDispatchKeyGuard> include;
   /// Training side: called for each operation where a parameter enters, to hang hooks on its outputs.
   std::function<void(const Node&, const Tensors& outputs)> on_entry = [](const Node&, const Tensors&) {};
@@ -42,10 +42,11 @@ struct Capture::State {
  private:
   bool is_active(ValueId id, const Tensor& tensor) const;
   void refuse_hidden_parameter(const Tensor& tensor, const c10::OperatorHandle& op) const;
+  void refuse_unseen_graph(const Value* value, const Tensor& tensor, const c10::OperatorHandle& op) const;
   void keep_input(ValueId id);
   void keep_overwritten(const Tensor& target);
   struct Seen {
-    bool active, enters, owned;
+    bool active, enters, owned, decided;
     const Tensor& target;  ///< what an in-place operation wrote to; undefined for others
     bool renames_only;
   };

@@ -1,9 +1,11 @@
 #include <pathkernel/tangent/catcher.h>
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/arange.h>
-#include <pathkernel/core/error.h>
+#include <ATen/ops/randn.h>
 #include <pathkernel/tangent/capture_state.h>
 #include <pathkernel/tangent/contraction.h>
+#include <pathkernel/tangent/coupled_batch.h>
 #include <pathkernel/tangent/reverse.h>
 
 namespace pathkernel {
@@ -40,15 +42,18 @@ FactorSet Catcher::take() {
 
 void Catcher::check_owners(const FactorSet& first, const FactorSet& weighted, const NamedTensors& parameters) {
   const int64_t n = first.examples;
+  at::Generator generator = at::detail::createCPUGenerator(1);  // of its own: the run's random numbers stay where they are
   for (size_t l = 0; l < parameters.size(); ++l) {
     if (first.parameters[l].empty()) continue;
+    // Seen along a few random directions: written out, the gradients of a large layer would not fit.
     const Tensor& p = parameters[l].tensor;
-    const Tensor one = materialise(first.parameters[l], n, p.numel(), p.options()), many = materialise(weighted.parameters[l], n, p.numel(), p.options());
-    const Tensor weights = at::arange(1, n + 1, p.options()).unsqueeze(1);
+    const Tensor directions = at::randn({4, p.numel()}, generator, at::TensorOptions().dtype(p.scalar_type())).to(p.device());
+    const Tensor one = contract(first.parameters[l], directions, n), many = contract(weighted.parameters[l], directions, n);
+    const Tensor weights = at::arange(1, n + 1, one.options()).unsqueeze(1);
     const double scale = many.abs().max().item<double>(), off = (many - one * weights).abs().max().item<double>();
     const double precision = p.scalar_type() == at::kDouble ? 1e-9 : 1e-3;
     if (off > precision * scale) {
-      throw InvalidInput("the tape: the gradient of parameter '" + parameters[l].name + "' does not split by example: weighting example i's loss by i+1 changed " +
+      throw CoupledBatch("the gradient of parameter '" + parameters[l].name + "' does not split by example: weighting example i's loss by i+1 changed " +
                          "its share by other than i+1 (largest deviation " + std::to_string(off / scale) + " of the largest share). " +
                          "Examples of a batch are coupled (batch statistics, contrastive losses), or rows are reordered in a way the tape cannot follow.");
     }

@@ -14,6 +14,7 @@ namespace pathkernel {
 ///     catcher.forward_done();
 ///     … backward …
 ///     FactorSet g = catcher.take();
+/// Coupled batches have no such gradients: the forward pass, or check_owners, throws CoupledBatch.
 /// The gradients hold the reduction's weight: they are b_i g_{i,s} when the loss was Σ b_i ℓ_i.
 class Catcher {
  public:
@@ -26,7 +27,7 @@ class Catcher {
 
   /// Checks who owns which row: from two backward passes over the same graph, the second with example i's loss weighted i+1
   /// times as much, the gradients must be i+1 times the first's. Finds coupled batches too.
-  /// @throws InvalidInput naming the parameter.
+  /// @throws CoupledBatch naming the parameter.
   static void check_owners(const FactorSet& first, const FactorSet& weighted, const NamedTensors& parameters);
 
  private:

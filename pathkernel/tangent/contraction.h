@@ -24,6 +24,9 @@ Tensor contract(const FactorList& g, const Tensor& lambda, int64_t n, Way way = 
 /// g written out, [n, W].
 Tensor materialise(const FactorList& g, int64_t n, int64_t numbers, at::TensorOptions options);
 
+/// The same gradients, written out where that takes fewer numbers than their factors do (a convolution over many positions).
+FactorList compacted(FactorList g);
+
 /// Σ_i g_i, [W].
 Tensor sum_over_examples(const FactorList& g, int64_t numbers, at::TensorOptions options);
 

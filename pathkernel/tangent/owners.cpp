@@ -4,7 +4,7 @@
 #include <ATen/core/stack.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
-#include <pathkernel/core/error.h>
+#include <pathkernel/tangent/coupled_batch.h>
 
 #include <unordered_set>
 
@@ -25,16 +25,15 @@ const Names reductions = {"aten::sum", "aten::mean", "aten::amax", "aten::amin",
                           "aten::var", "aten::std", "aten::argmax", "aten::argmin", "aten::any", "aten::all", "aten::linalg_vector_norm"};
 
 [[noreturn]] void refuse_coupled(const Node& node) {
-  throw InvalidInput("the tape: " + node.name + " mixes the examples of a batch, so no example has a gradient of its own here. "
-                     "Batch-coupled training (batch statistics, contrastive losses) is not supported by this version.");
+  throw CoupledBatch(node.name + " mixes the examples of a batch (batch statistics, contrastive losses), so none has a result of its own here");
 }
 
-int64_t argument_index(const Node& node, const char* name) {
-  const auto& arguments = node.op.schema().arguments();
-  for (size_t k = 0; k < arguments.size(); ++k) {
-    if (arguments[k].name() == name) return int64_t(k);
-  }
-  return -1;
+/// Batch norm by the batch's own statistics.
+bool takes_batch_statistics(const Node& node) {
+  static const Names norms = {"aten::batch_norm", "aten::native_batch_norm", "aten::_native_batch_norm_legit", "aten::cudnn_batch_norm", "aten::miopen_batch_norm"};
+  if (!norms.count(node.name)) return false;
+  const int at = std::max(argument_index(node, "training"), argument_index(node, "train"));
+  return at < 0 || node.arguments[size_t(at)].toBool();
 }
 
 /// The owner's dimension d holds one owner only?
@@ -148,6 +147,8 @@ Tensor output_owner(const Node& node, const Tensors& slot_tensors, const Tensors
   }
   if (!owner.defined()) return {};
   if (output.dim() == 0 && owner.dim() == 0) return owner;
+  if (node.name == "aten::nonzero") return owner.masked_select(input.ne(0)).unsqueeze(1).expand(output.sizes());
+  if (takes_batch_statistics(node) && owner_argument == 0) refuse_coupled(node);
   if (node.name == "aten::embedding") return owner.unsqueeze(-1).expand(output.sizes());
   if (node.name == "aten::view" || node.name == "aten::_unsafe_view" || node.name == "aten::_reshape_alias") return owner.reshape(output.sizes());
   if (moves.count(node.name)) return moved(node, slot_tensors, slot_owners, output_index);
@@ -188,7 +189,7 @@ Tensor output_owner(const Node& node, const Tensors& slot_tensors, const Tensors
     return first.reshape(ones).expand(output.sizes());
   }
   if (output.numel() <= 1) refuse_coupled(node);
-  throw InvalidInput("the tape: cannot tell which example the rows of " + node.name + "'s output " + describe(output) + " belong to");
+  throw CoupledBatch("cannot tell which example the rows of " + node.name + "'s output " + describe(output) + " belong to");
 }
 
 }  // namespace pathkernel

@@ -5,6 +5,7 @@
 #include <ATen/ops/zeros.h>
 #include <pathkernel/core/error.h>
 #include <pathkernel/tangent/contraction.h>
+#include <pathkernel/tangent/coupled_batch.h>
 
 namespace pathkernel {
 
@@ -17,7 +18,7 @@ Reverse::Reverse(const Tape& at0, const Tape& at1) : at0(at0), at1(at1), cotange
 
 void Reverse::seed(ValueId value, Tensor cotangent) {
   if (value == no_value) throw InvalidInput("the tape: the measurement does not depend on the parameters");
-  if (!at0.values[size_t(value)].refusal.empty()) throw InvalidInput(at0.values[size_t(value)].refusal);
+  if (!at0.values[size_t(value)].refusal.empty()) throw CoupledBatch(at0.values[size_t(value)].refusal);
   add(value, cotangent);
 }
 
@@ -46,7 +47,7 @@ FactorSet Reverse::run(CorrectionShares* shares) {
   }
   FactorSet out;
   out.examples = at0.examples;
-  for (const ValueId id : at0.parameter_values) out.parameters.push_back(std::move(shared_[size_t(id)]));
+  for (const ValueId id : at0.parameter_values) out.parameters.push_back(compacted(std::move(shared_[size_t(id)])));
   return out;
 }
 

@@ -89,6 +89,8 @@ using Rule = std::function<void(Call&)>;
 
 /// The rule for an operation, "aten::relu"; nullptr when there is none.
 const Rule* find_rule(const std::string& name);
+/// All operations that have one.
+std::vector<std::string> rule_names();
 
 /// Rules are kept in small files by kind; each adds its own here.
 using RuleTable = std::vector<std::pair<std::string, Rule>>;

@@ -1,56 +1,34 @@
 #include <pathkernel/core/error.h>
+#include <pathkernel/train/adagrad.h>
 #include <pathkernel/train/adam.h>
+#include <pathkernel/train/clipping.h>
+#include <pathkernel/train/lion.h>
+#include <pathkernel/train/nadam.h>
 #include <pathkernel/train/optimizer.h>
+#include <pathkernel/train/rmsprop.h>
 #include <pathkernel/train/sgd.h>
-
-#include <fmt/format.h>
-
-#include <cmath>
-#include <numbers>
 
 namespace pathkernel {
 namespace {
 
-void require(bool holds, const char* what, double got) {
-  if (!holds) throw InvalidInput(fmt::format("optimizer: {}, but got {}", what, got));
-}
-
-/// What torch.optim would refuse, and settings that the optimizer would silently ignore.
-void validate(const OptimizerSettings& s) {
-  require(std::isfinite(s.lr) && s.lr >= 0, "lr must be a number ≥ 0", s.lr);
-  require(std::isfinite(s.weight_decay) && s.weight_decay >= 0, "weight decay must be a number ≥ 0", s.weight_decay);
-  if (s.schedule != "constant" && s.schedule != "cosine")
-    throw InvalidInput(fmt::format("unknown schedule \"{}\": use constant or cosine", s.schedule));
-  if (s.name == "sgd") {
-    require(std::isfinite(s.momentum) && s.momentum >= 0, "momentum must be a number ≥ 0", s.momentum);
-    require(std::isfinite(s.dampening), "dampening must be a number", s.dampening);
-    if (s.nesterov && (s.momentum <= 0 || s.dampening != 0))
-      throw InvalidInput("optimizer: Nesterov needs a momentum above zero and no dampening");
-    return;
-  }
-  require(s.beta1 >= 0 && s.beta1 < 1, "beta1 must be in [0, 1)", s.beta1);
-  require(s.beta2 >= 0 && s.beta2 < 1, "beta2 must be in [0, 1)", s.beta2);
-  require(std::isfinite(s.eps) && s.eps >= 0, "eps must be a number ≥ 0", s.eps);
-  if (s.momentum != 0 || s.dampening != 0 || s.nesterov)
-    throw InvalidInput(fmt::format("optimizer: {} has no momentum, dampening or Nesterov setting; its memory is beta1", s.name));
+std::unique_ptr<Optimizer> without_clipping(const OptimizerSettings& settings, const NamedTensors& parameters) {
+  const std::string& name = settings.name;
+  if (name == "sgd") return std::make_unique<Sgd>(settings, parameters);
+  if (name == "adam" || name == "adamw") return std::make_unique<Adam>(settings, parameters);
+  if (name == "nadam") return std::make_unique<NAdam>(settings, parameters);
+  if (name == "rmsprop") return std::make_unique<RMSprop>(settings, parameters);
+  if (name == "adagrad") return std::make_unique<Adagrad>(settings, parameters);
+  if (name == "lion") return std::make_unique<Lion>(settings, parameters);
+  throw InvariantViolated("make_optimizer: " + name + " has settings, but nothing makes it");
 }
 
 }  // namespace
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerSettings& settings, const NamedTensors& parameters) {
-  if (settings.name != "sgd" && settings.name != "adam" && settings.name != "adamw")
-    throw InvalidInput(fmt::format("unknown optimizer \"{}\": use sgd, adam or adamw", settings.name));
   validate(settings);
-  if (settings.name == "sgd") return std::make_unique<Sgd>(settings, parameters);
-  return std::make_unique<Adam>(settings, parameters);
-}
-
-double learning_rate(const OptimizerSettings& settings, int64_t step, int64_t steps) {
-  if (settings.schedule == "constant") return settings.lr;
-  if (settings.schedule != "cosine")
-    throw InvalidInput(fmt::format("unknown schedule \"{}\": use constant or cosine", settings.schedule));
-  const double done = static_cast<double>(step) / static_cast<double>(steps);
-  return settings.lr * ((1 + std::cos(std::numbers::pi * done)) / 2);
+  auto optimizer = without_clipping(settings, parameters);
+  if (settings.clip_norm == 0 && settings.clip_value == 0) return optimizer;
+  return std::make_unique<Clipped>(std::move(optimizer));
 }
 
 }  // namespace pathkernel

@@ -2,24 +2,14 @@
 
 #include <pathkernel/core/tensors.h>
 #include <pathkernel/train/linear_form.h>
+#include <pathkernel/train/optimizer_settings.h>
+#include <pathkernel/train/optimizer_state.h>
 
+#include <cstdint>
 #include <memory>
-#include <string>
 #include <vector>
 
 namespace pathkernel {
-
-/// What the command line or a manifest says of an optimizer.
-struct OptimizerSettings {
-  std::string name = "sgd";   ///< sgd | adam | adamw
-  double lr = 0.01;
-  double momentum = 0;        ///< sgd
-  double dampening = 0;       ///< sgd; the first step is undamped, as in torch
-  bool nesterov = false;      ///< sgd
-  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  ///< adam, adamw
-  double weight_decay = 0;    ///< coupled for sgd and adam, decoupled for adamw
-  std::string schedule = "constant";  ///< constant | cosine (to zero over the whole run)
-};
 
 /// An optimizer as a linear recurrence. Does the same operations in the same order as torch.optim's single-tensor path, so
 /// that weights agree to the last bit, and states after each step the coefficients of theory 2.1 that it realised.
@@ -40,12 +30,16 @@ class Optimizer {
 
   /// Everything a later step depends on, by name ("exp_avg/conv1.weight", "step/conv1.weight"), live. A parameter that was
   /// never updated has no entry; the number of steps taken is kept per parameter, as torch.optim keeps it.
-  virtual NamedTensors state() const = 0;
+  virtual NamedTensors state() const { return state_.named(); }
   /// Puts back a state read from a checkpoint (copied). @throws InvalidInput when a name or a shape does not fit.
-  virtual void restore(const NamedTensors& state) = 0;
+  virtual void restore(const NamedTensors& state) { state_.restore(state); }
+  /// Numbers kept between steps for each weight that was ever updated: what a checkpoint takes beside the weights.
+  virtual int64_t numbers_per_weight() const { return state_.numbers_per_weight(); }
 
  protected:
-  explicit Optimizer(OptimizerSettings settings) : settings_(std::move(settings)) {}
+  /// @param kinds  of state (OptimizerState)
+  Optimizer(OptimizerSettings settings, std::vector<std::string> kinds, const NamedTensors& parameters)
+      : settings_(std::move(settings)), state_(std::move(kinds), parameters) {}
   /// Δ = 0, m ← m: a parameter that took no part in a step.
   static LinearForm unchanged() {
     LinearForm form;
@@ -54,13 +48,11 @@ class Optimizer {
   }
 
   OptimizerSettings settings_;
+  OptimizerState state_;
 };
 
 /// @param parameters  named, for their shapes and the names in state()
-/// @throws InvalidInput for an unknown name, or settings torch.optim would refuse (nesterov without momentum, negative lr …)
+/// @throws InvalidInput for settings that validate() refuses.
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerSettings& settings, const NamedTensors& parameters);
-
-/// lr of step s of T.
-double learning_rate(const OptimizerSettings& settings, int64_t step, int64_t steps);
 
 }  // namespace pathkernel

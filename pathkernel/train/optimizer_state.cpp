@@ -1,11 +1,17 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/train/optimizer_state.h>
 
+#include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 
 namespace pathkernel {
+namespace {
+
+bool is_one_number(const std::string& kind) { return kind == "step" || kind == "mu_product"; }
+
+}  // namespace
 
 OptimizerState::OptimizerState(std::vector<std::string> kinds, const NamedTensors& parameters)
     : kinds_(std::move(kinds)), parameters_(parameters), tensors_(kinds_.size(), Tensors(parameters.size())) {}
@@ -19,6 +25,17 @@ size_t OptimizerState::kind_index(const std::string& kind) const {
 Tensor& OptimizerState::of(const std::string& kind, size_t i) { return tensors_[kind_index(kind)].at(i); }
 
 const Tensor& OptimizerState::of(const std::string& kind, size_t i) const { return tensors_[kind_index(kind)].at(i); }
+
+Tensors OptimizerState::or_zeros(const std::string& kind) const {
+  Tensors tensors = tensors_[kind_index(kind)];
+  for (size_t i = 0; i < tensors.size(); ++i)
+    if (!tensors[i].defined()) tensors[i] = at::zeros_like(parameters_[i].tensor).detach();
+  return tensors;
+}
+
+int64_t OptimizerState::numbers_per_weight() const {
+  return std::count_if(kinds_.begin(), kinds_.end(), [](const std::string& kind) { return !is_one_number(kind); });
+}
 
 NamedTensors OptimizerState::named() const {
   NamedTensors named;
@@ -38,11 +55,11 @@ void OptimizerState::restore(const NamedTensors& state) {
     });
     if (kind == kinds_.end() || parameter == parameters_.end())
       throw InvalidInput(fmt::format("optimizer state \"{}\" does not belong to this optimizer and model", name));
-    const bool is_count = *kind == "step";
-    if (is_count ? tensor.dim() != 0 : tensor.sizes() != parameter->tensor.sizes())
+    const bool one_number = is_one_number(*kind);
+    if (one_number ? tensor.dim() != 0 : tensor.sizes() != parameter->tensor.sizes())
       throw InvalidInput(fmt::format("optimizer state \"{}\" is {}, but its parameter is {}", name, describe(tensor),
                                      describe(parameter->tensor)));
-    const at::Device device = is_count ? at::Device(at::kCPU) : parameter->tensor.device();
+    const at::Device device = one_number ? at::Device(at::kCPU) : parameter->tensor.device();
     restored[kind - kinds_.begin()][parameter - parameters_.begin()] =
         tensor.detach().to(tensor.options().device(device), /*non_blocking=*/false, /*copy=*/true);
   }

@@ -8,8 +8,8 @@
 namespace pathkernel {
 
 /// What an optimizer keeps between steps: for each kind ("exp_avg") one tensor per parameter, undefined until that parameter is
-/// first updated, as in torch.optim. Names are "kind/parameter". The kind "step" counts a parameter's updates: int64, no
-/// dimensions, on the CPU.
+/// first updated, as in torch.optim. Names are "kind/parameter". A tensor has its parameter's shape, but for two kinds that are one
+/// number, without dimensions, on the CPU: "step" counts a parameter's updates (int64), "mu_product" is NAdam's (float32).
 class OptimizerState {
  public:
   OptimizerState(std::vector<std::string> kinds, const NamedTensors& parameters);
@@ -17,6 +17,11 @@ class OptimizerState {
   /// The tensor of parameter i, live.
   Tensor& of(const std::string& kind, size_t i);
   const Tensor& of(const std::string& kind, size_t i) const;
+
+  /// The tensors of a kind, live; zeros for parameters that were never updated.
+  Tensors or_zeros(const std::string& kind) const;
+  /// How many of the kinds have a number for each weight.
+  int64_t numbers_per_weight() const;
 
   /// Those that are defined, kind by kind; sharing storage.
   NamedTensors named() const;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <pathkernel/train/optimizer.h>
-#include <pathkernel/train/optimizer_state.h>
 
 namespace pathkernel {
 
@@ -9,6 +8,7 @@ namespace pathkernel {
 /// (torch.optim.SGD; theory 2.1, first three rows):
 ///     u = g + ω w;   m ← μ m + (1−τ) u  (m ← u at a parameter's first step);
 ///     w ← w − η u  (μ = 0),   w − η m,   or w − η (u + μ m)  (Nesterov)
+/// Decoupled (SGDW, Loshchilov & Hutter 2019; torch has none): u = g, and w ← (1 − ηω) w first, as AdamW does it.
 /// State: momentum_buffer (m), when μ ≠ 0.
 class Sgd : public Optimizer {
  public:
@@ -16,13 +16,9 @@ class Sgd : public Optimizer {
 
   void step(const Tensors& parameters, const Tensors& gradients, double lr) override;
   std::vector<LinearForm> linear_form() const override { return forms_; }
-  Tensors memory() const override;
-  NamedTensors state() const override { return state_.named(); }
-  void restore(const NamedTensors& state) override { state_.restore(state); }
+  Tensors memory() const override { return settings_.momentum == 0 ? Tensors() : state_.or_zeros("momentum_buffer"); }
 
  private:
-  NamedTensors parameters_;  ///< for shapes of memory not yet used
-  OptimizerState state_;
   std::vector<LinearForm> forms_;
 };
 

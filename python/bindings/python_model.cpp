@@ -1,6 +1,6 @@
 #include "python_model.h"
 
-#include <pathkernel/core/error.h>
+#include <pathkernel/tangent/coupled_batch.h>
 
 namespace py = pybind11;
 
@@ -11,6 +11,7 @@ py::object call(const py::object& function, const py::tuple& arguments) {
     return function(*arguments);
   } catch (py::error_already_set& error) {
     const std::string text = py::str(error.value());
+    if (error.matches(PyExc_RuntimeError) && text.rfind(CoupledBatch::mark, 0) == 0) throw CoupledBatch(text);
     if (error.matches(PyExc_RuntimeError) && text.rfind("the tape: ", 0) == 0) throw InvalidInput(text);
     throw;
   }

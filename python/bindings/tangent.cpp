@@ -2,6 +2,7 @@
 #include <ATen/ops/ones_like.h>
 #include <pathkernel/tangent/catcher.h>
 #include <pathkernel/tangent/contraction.h>
+#include <pathkernel/tangent/pushforward.h>
 #include <pathkernel/tangent/reverse.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -47,6 +48,22 @@ Tensors per_example_gradients(py::object module, const Tensors& inputs, const py
   return written_out(g, parameters);
 }
 
+/// ⟨∇_w ℓ_i, λ_q⟩ [n, Q] in train mode, whatever couples the examples.
+Tensor pushforward_of(py::object module, const Tensors& inputs, const py::function& loss, const Tensors& tangents, const Tensors& extra, int64_t memory) {
+  PythonModel model(std::move(module));
+  Tensors examples = inputs, flat;
+  examples.insert(examples.end(), extra.begin(), extra.end());
+  for (const Tensor& t : tangents) flat.push_back(t.flatten(1));
+  const LossTape tape(model, examples, [&] {
+    py::tuple arguments(1 + extra.size());
+    arguments[0] = py::cast(model.forward(inputs, Mode::train).front());
+    for (size_t k = 0; k < extra.size(); ++k) arguments[k + 1] = py::cast(extra[k]);
+    return call(loss, arguments).cast<Tensor>();
+  });
+  py::gil_scoped_release no_gil;
+  return tape.products(flat, {.memory = memory});
+}
+
 /// The measurement at both ends and its discrete gradient between them.
 py::tuple secant(py::object module, const Tensors& at0, const Tensors& at1, const Tensors& inputs, const py::function& measure) {
   PythonModel model(std::move(module));
@@ -79,6 +96,8 @@ py::tuple secant(py::object module, const Tensors& at0, const Tensors& at1, cons
 void init_tangent(py::module_& m) {
   m.def("per_example_gradients", &per_example_gradients, py::arg("module"), py::arg("inputs"), py::arg("loss"), py::arg("extra") = Tensors{}, py::arg("check") = true,
         "loss(outputs, *extra) -> [n]; per-example gradients [n, *shape] of every parameter, caught in an ordinary backward pass");
+  m.def("pushforward", &pushforward_of, py::arg("module"), py::arg("inputs"), py::arg("loss"), py::arg("tangents"), py::arg("extra") = Tensors{}, py::arg("memory") = PushOptions().memory,
+        "loss(outputs, *extra) -> [n]; tangents [Q, *shape] of every parameter; their products [n, Q] with every example's gradient, the batch as its context");
   m.def("secant", &secant, py::arg("module"), py::arg("at0"), py::arg("at1"), py::arg("inputs"), py::arg("measure"),
         "measure(outputs) -> [n]; (f0, f1, per-example discrete gradients [n, *shape], correction shares by operation)");
 }

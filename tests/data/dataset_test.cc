@@ -107,12 +107,25 @@ TEST(Load, CsvWithItsTestPart) {
   EXPECT_EQ(parts.test.targets.item<int64_t>(), 1);
 }
 
+TEST(Load, CsvOfWholeNumbersAsARegression) {
+  const Scratch scratch;
+  write_file(scratch.path("rings.csv"), "a,rings\n1,9\n2,11\n3,9\n");
+  write_file(scratch.path("rings.test.csv"), "a,rings\n4,10\n");  // a value that no training example has
+  DataSource source{.location = scratch.path("rings.csv"), .label_column = "rings"};
+  EXPECT_REFUSED(InvalidInput, "'10' in the label column 'rings' is not among the classes", load(source));
+  source.targets = "numbers";
+  const TrainTest parts = load(source);
+  EXPECT_FALSE(parts.train.is_classification());
+  EXPECT_EQ(parts.test.targets.item<double>(), 10);
+}
+
 TEST(Load, RefusesWhatDoesNotFitTogether) {
   const Scratch scratch;
   const DataSource source = {.location = scratch.path()};
   EXPECT_REFUSED(InvalidInput, "holds neither", load(source));
   EXPECT_REFUSED(InvalidInput, "is no data: expected mnist", load({.location = "minst"}));
   EXPECT_REFUSED(InvalidInput, "belongs to a .csv file", load({.location = "mnist", .label_column = "y"}));
+  EXPECT_REFUSED(InvalidInput, "a choice for a .csv file", load({.location = "mnist", .targets = "numbers"}));
   EXPECT_REFUSED(InvalidInput, "limit -1", load({.location = "mnist", .limit = -1}));
   write_npy(scratch.path("train_x.npy"), at::ones({3, 2}));
   EXPECT_REFUSED(InvalidInput, "train_x.npy is there, but train_y.npy is missing", load(source));

@@ -23,10 +23,10 @@ Rows rows_of(const std::string& text, std::vector<int64_t>* lines = nullptr) {
   return rows;
 }
 
-Dataset table_of(const std::string& text, const std::string& label = "y") {
+Dataset table_of(const std::string& text, const std::string& label = "y", const std::string& targets = "auto") {
   const Scratch scratch;
   write_file(scratch.path("t.csv"), text);
-  return read_table(scratch.path("t.csv"), label);
+  return read_table(scratch.path("t.csv"), label, targets);
 }
 
 TEST(Csv, FollowsRfc4180) {
@@ -68,6 +68,19 @@ TEST(Table, OtherNumbersAreRegressedOn) {
   for (int i = 0; i < 100; ++i) many += "0," + std::to_string(i) + "\n";
   EXPECT_TRUE(table_of(many).is_classification());
   EXPECT_FALSE(table_of(many + "0,100\n").is_classification()) << "101 different integers";
+}
+
+TEST(Table, TargetsAreReadAsAskedFor) {
+  const Dataset numbers = table_of("a,y\n1,3\n2,5\n3,3\n", "y", "numbers");
+  EXPECT_FALSE(numbers.is_classification());
+  EXPECT_TRUE(numbers.targets.equal(at::tensor({3.0, 5.0, 3.0}, at::kDouble)));
+  EXPECT_REFUSED(InvalidInput, "line 3: 'red' in the label column", table_of("a,y\n1,3\n2,red\n", "y", "numbers"));
+  std::string many = "a,y\n";
+  for (int i = 0; i < 150; ++i) many += "0," + std::to_string(i) + "\n";
+  EXPECT_EQ(table_of(many, "y", "classes").class_names.size(), 150u);
+  EXPECT_EQ(table_of("a,y\n1,red\n2,3\n", "y", "classes").class_names, (Names{"3", "red"}));
+  EXPECT_REFUSED(InvalidInput, "line 3: the label column 'y' is to hold classes, but here '2.5'", table_of("a,y\n1,3\n2,2.5\n", "y", "classes"));
+  EXPECT_REFUSED(InvalidInput, "read as auto, classes or numbers", table_of("a,y\n1,3\n", "y", "labels"));
 }
 
 TEST(Table, RefusesNamingColumnAndLine) {

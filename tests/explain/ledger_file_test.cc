@@ -6,6 +6,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
+#include <damage.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -128,9 +129,9 @@ class DamagedLedger : public ::testing::Test {
 
 TEST_F(DamagedLedger, OtherVersion) {
   json manifest = manifest_of(folder);
-  manifest["version"] = 2;
+  manifest["version"] = 3;
   write_manifest(folder, manifest);
-  EXPECT_TRUE(has(message_of(folder), "format version 2, this program reads version 1"));
+  EXPECT_TRUE(has(message_of(folder), "format version 3, this program reads version 2"));
 }
 
 TEST_F(DamagedLedger, MissingField) {
@@ -181,6 +182,40 @@ TEST_F(DamagedLedger, WrongShape) {
 TEST_F(DamagedLedger, WrongDtype) {
   replace_tensor(folder, "final", [](const Tensor& t) { return t.to(at::kFloat); });
   EXPECT_TRUE(has(message_of(folder), "tensor 'final' is"));
+}
+
+TEST_F(DamagedLedger, ManifestOfAnotherLedger) {
+  json manifest = manifest_of(folder);
+  manifest["queries"][0]["predicted"] = 1 - manifest["queries"][0]["predicted"].get<int64_t>();
+  write_manifest(folder, manifest);
+  EXPECT_TRUE(has(message_of(folder), "corrupt: load_ledger: ledger.json in '" + folder + "' was changed"));
+}
+
+TEST_F(DamagedLedger, AnOptionalTensorThatIsGone) {
+  const SafetensorsFile file = read_safetensors(folder + "/ledger.safetensors");
+  NamedTensors tensors = file.tensors;
+  std::erase_if(tensors, [](const NamedTensor& t) { return t.name == "example_targets"; });
+  write_safetensors(folder + "/ledger.safetensors", tensors, file.metadata);
+  EXPECT_TRUE(has(message_of(folder), "tensor 'example_targets' are not those that were written"));
+}
+
+TEST_F(DamagedLedger, AnywhereIsFound) {
+  const json original = manifest_of(folder);
+  int found = 0, harmless = 0;
+  testing::damage(folder, 400, 40, [&](const std::string& what) {
+    const std::string outcome = message_of(folder);
+    if (outcome == "loaded") {  // a bit that nobody reads: the same ledger, down to the hash of every number
+      save(load_ledger(folder), scratch / "again");
+      EXPECT_EQ(manifest_of(scratch / "again"), original) << what;
+      std::filesystem::remove_all(scratch / "again");
+      ++harmless;
+      return;
+    }
+    EXPECT_TRUE(has(outcome, folder)) << what << ": " << outcome;
+    ++found;
+  });
+  EXPECT_EQ(found + harmless, 2 * (400 + 40 + 1));
+  EXPECT_LT(harmless, 40);
 }
 
 TEST_F(DamagedLedger, DoesNotAddUp) {

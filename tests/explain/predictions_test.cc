@@ -38,7 +38,7 @@ TEST(Predictions, ASumThatSaysSomethingElseIsCounted) {
   Ledger l = logits();
   l.final.copy_(at::tensor({1., 2., 3.}, at::kDouble));
   l.residual.copy_(at::tensor({0., 1.5, 0.}, at::kDouble));  // without it the second logit is 0.5: class 0 wins
-  l.initial = l.final - l.residual - l.contributions.sum(0) - l.decay - l.buffers - l.jumps - l.rounding;
+  l.initial = l.final - l.residual - l.change();
   const PredictionCheck check = check_predictions(l);
   EXPECT_EQ(check.inputs[0].by_network, 1);
   EXPECT_EQ(check.inputs[0].by_sum, 0);

@@ -45,10 +45,10 @@ inline Ledger synthetic_ledger(bool regression = false) {
   l.initial = made_up({Q}, 20);
   l.decay = made_up({Q}, 30) / 8;
   l.buffers = at::zeros({Q}, at::kDouble);
-  l.jumps = at::zeros({Q}, at::kDouble);
+  for (Tensor* t : {&l.regulariser, &l.in_flight, &l.jumps}) *t = at::zeros({Q}, at::kDouble);
   l.rounding = made_up({Q}, 40) / 1024;
   l.residual = made_up({Q}, 50) / 65536;
-  l.final = l.initial + l.contributions.sum(0) + l.decay + l.buffers + l.jumps + l.rounding + l.residual;
+  l.final = l.initial + l.change() + l.residual;
   l.outputs = at::zeros({T + 1, Q}, at::kDouble);
   for (int64_t t = 0; t <= T; ++t) l.outputs[t].copy_(l.initial + (l.final - l.initial) * (static_cast<double>(t) / T));
   l.layers = {"conv1", "fc1"};

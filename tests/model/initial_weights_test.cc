@@ -63,6 +63,23 @@ TEST_F(InitialWeights, AreConvertedToTheModelsDtype) {
   EXPECT_TRUE(at::equal(model->parameters()[0].tensor.detach(), w1.to(at::kDouble)));
 }
 
+TEST_F(InitialWeights, ComeWithRunningStatistics) {
+  model = make_model("resnet:1-2-3", "relu", 1, at::kFloat);
+  const auto other = make_model("resnet:1-2-3", "relu", 2, at::kFloat);
+  other->forward({at::randn({3, 1, 5, 5})}, Mode::train);
+  NamedTensors state = other->parameters();
+  for (NamedTensor& p : state) p.tensor = p.tensor.detach();
+  const NamedTensors buffers = other->buffers();
+  write_safetensors(path, state);
+  EXPECT_EQ(message(), "");
+  EXPECT_TRUE(at::equal(model->parameters()[0].tensor, other->parameters()[0].tensor));
+  EXPECT_EQ(model->buffers()[2].tensor.item<int64_t>(), 0);
+  state.insert(state.end(), buffers.begin(), buffers.end());
+  write_safetensors(path, state);
+  EXPECT_EQ(message(), "");
+  for (size_t b = 0; b < buffers.size(); ++b) EXPECT_TRUE(at::equal(model->buffers()[b].tensor, buffers[b].tensor)) << buffers[b].name;
+}
+
 TEST_F(InitialWeights, NameTheFirstThatDoesNotFit) {
   write_safetensors(path, {{"fc1.weight", w1}, {"fc1.bias", b1}, {"fc2.weight", at::zeros({2, 5})}, {"fc2.bias", b2}});
   EXPECT_NE(message().find("fc2.weight"), std::string::npos);

@@ -1,6 +1,6 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/model/module_model.h>
-#include <pathkernel/train/step.h>
+#include <pathkernel/train/trainer.h>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -29,10 +29,9 @@ TEST(ModuleModel, ShowsAModulesParametersAndBuffers) {
 TEST(ModuleModel, SetsTheModeAndTrains) {
   auto net = std::make_shared<Net>();
   const auto model = wrap(net, [net](const Tensors& x) { return net->forward(x); });
-  const auto optimizer = make_optimizer({.lr = 0.1}, model->parameters());
   const Batch batch{{at::randn({8, 4})}, at::randint(3, {8}), at::arange(8)};
   const Tensor mean = net->norm->running_mean.clone();
-  training_step(*model, *make_objective("cross-entropy"), *optimizer, batch, 0.1, 0);
+  Trainer({}, *model).step(batch, 0.1, 0);
   EXPECT_TRUE(net->is_training());
   EXPECT_FALSE(at::equal(mean, net->norm->running_mean));
   const Tensor after = net->norm->running_mean.clone();

@@ -30,7 +30,7 @@ def write_ledger(folder, parts, example_targets, step, example, *, classes, laye
     t["by_layer_step"], t["by_class_step"] = by_layer_step.astype(np.float32), by_class_step.astype(np.float32)
     t["initial"] = initial
     total = initial + t["contributions"].sum(0)
-    for name in ("decay", "buffers", "jumps", "rounding", "residual"):
+    for name in ("decay", "regulariser", "in_flight", "buffers", "jumps", "rounding", "residual"):
         t[name] = np.asarray((rest or {}).get(name, np.zeros(Q)), np.float64)
         total = total + t[name]
     t["final"] = total
@@ -49,8 +49,8 @@ def write_ledger(folder, parts, example_targets, step, example, *, classes, laye
     folder.mkdir(parents=True)
     save_file({name: np.ascontiguousarray(a) for name, a in t.items()}, folder / "ledger.safetensors")
     manifest = {
-        "format": "pathkernel ledger", "version": 1, "tensors": {"file": "ledger.safetensors"},
-        "settings": {"recording": "no/such/recording", "rule": "secant", "panels": 1, "convention": "propagate", "precision": "float",
+        "format": "pathkernel ledger", "version": 2, "tensors": {"file": "ledger.safetensors"},
+        "settings": {"recording": "no/such/recording", "rule": "secant", "panels": 1, "stride": 1, "network": "weights", "regulariser": "", "convention": "propagate", "precision": "float",
                      "measure": "log-odds", "queries": f"test:0-{Q - 1}", "first_step": 0, "last_step": T, **(settings or {})},
         "queries": queries, "layers": layers, "classes": classes,
         "certificate": {"sampled_steps": 8, "correction_share": 0, "optimizer_mismatch": 1e-9, "optimizer_bound": 1e-7,

@@ -1,8 +1,13 @@
 """Runs the built program, and makes small data for it."""
 
+import contextlib
+import ctypes
+import ctypes.util
 import json
 import os
 import pathlib
+import sqlite3
+import struct
 import subprocess
 
 import numpy as np
@@ -40,3 +45,21 @@ def write_data(folder, examples=40, inputs=(6,), classes=3, dtype=np.float32, se
         np.save(folder / f"{part}_x.npy", x)
         np.save(folder / f"{part}_y.npy", y)
     return folder
+
+
+def xxh3(content):
+    library = ctypes.CDLL(ctypes.util.find_library("xxhash"))
+    library.XXH3_64bits.restype = ctypes.c_uint64
+    library.XXH3_64bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+    return f"{library.XXH3_64bits(content, len(content)):016x}"
+
+
+def change_step(recording, step, **changes):
+    """Changes columns of one line of the log, and its checksum as docs/recording.md says: as if the run had been another."""
+    with contextlib.closing(sqlite3.connect(recording / "recording.sqlite")) as database:
+        names = ("indices", "random_seed", "lr", "loss", "hash")
+        row = dict(zip(names, database.execute(f"SELECT {', '.join(names)} FROM steps WHERE step=?", (step,)).fetchone()), **changes)
+        numbers = struct.pack("<qQddQ", step, int(row["random_seed"], 16), row["lr"], row["loss"], int(row["hash"], 16))
+        row["checksum"] = xxh3(numbers + row["indices"])
+        database.execute(f"UPDATE steps SET {', '.join(f'{name}=?' for name in row)} WHERE step=?", (*row.values(), step))
+        database.commit()

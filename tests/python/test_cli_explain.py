@@ -2,7 +2,6 @@
 
 import json
 import os
-import sqlite3
 
 import numpy as np
 import program
@@ -50,7 +49,7 @@ def test_pipeline_on_digits(tmp_path):
     assert sorted(p.name for p in ledger.iterdir()) == ["ledger.json", "ledger.safetensors"]
 
     numbers, about = load_file(ledger / "ledger.safetensors"), json.loads((ledger / "ledger.json").read_text())
-    total = sum(numbers[k] for k in ("initial", "decay", "buffers", "jumps", "rounding", "residual")) + numbers["contributions"].sum(0)
+    total = sum(numbers[k] for k in ("initial", "decay", "regulariser", "in_flight", "buffers", "jumps", "rounding", "residual")) + numbers["contributions"].sum(0)
     assert np.abs(total - numbers["final"]).max() <= 1e-12 * np.abs(numbers["contributions"]).sum(0).max()
     assert [q["input"] for q in about["queries"]] == [f"test:{k}" for k in range(6)]
     assert all(q["measurement"].startswith("log-odds of ") for q in about["queries"])
@@ -193,8 +192,7 @@ def test_data_that_changed(recording, data):
 
 
 def test_drift_is_reported_or_refused(recording):
-    with sqlite3.connect(recording / "recording.sqlite") as database:
-        database.execute("UPDATE steps SET hash='0123456789abcdef' WHERE step=5")
+    program.change_step(recording, 5, hash="0123456789abcdef")
     refuses(recording, "--strict", parts=["step 5", "--strict"], code=4)
     done = explain(recording)
     assert "drifted from step 5" in done.stdout and "booked as rounding" in done.stdout
@@ -204,8 +202,7 @@ def test_drift_is_reported_or_refused(recording):
 
 
 def test_other_steps_than_recorded_are_rounding(recording):
-    with sqlite3.connect(recording / "recording.sqlite") as database:
-        database.execute("UPDATE steps SET lr=0.02 WHERE step=5")
+    program.change_step(recording, 5, lr=0.02)
     result = json.loads(explain(recording, "--precision", "double", "--json").stdout)
     assert result["replay_exact"] is False and result["rounding_to_change"] > 1e-3
     assert result["residual_to_contributions"] <= 1e-12
@@ -240,6 +237,72 @@ def test_a_run_without_a_step(data, tmp_path):
     program.run("train", "--data", data, "--model", "mlp:6-8-3", "--init", init, "--batch", 40, "--epochs", 1, "--out", tmp_path / "run", code=5)
     assert program.run_json("info", tmp_path / "run")["steps"] == 0
     refuses(tmp_path / "run", parts=["has no steps"])
+
+
+def test_plan_starts_nothing(recording):
+    before = sorted(p.name for p in recording.iterdir())
+    plan = json.loads(explain(recording, "--queries", "test:0-9", "--measure", "logits", "--plan", "--json").stdout)
+    assert sorted(p.name for p in recording.iterdir()) == before
+    assert plan["queries"] == 30 and plan["inputs"] == 10 and plan["per_input"] == 3 and plan["steps"] == 15 and plan["draws"] == 120
+    assert plan["parameters"] == 6 * 8 + 8 + 8 * 3 + 3 and plan["longest_stretch"] == 4
+    assert plan["chunks"] == 1 and plan["inputs_per_chunk"] == 10 and plan["keep"] == 0
+    assert plan["free_disk"] > plan["disk_bytes"] > plan["ledger_bytes"] > 0
+    assert 0 < plan["seconds"] < 60 and 1 <= plan["timed_steps"] <= 15
+
+    shown = program.run("explain", recording, "--plan", "--queries", "test:0-9").stdout  # no --out: nothing to say of the disk
+    assert "10 queries (10 inputs, 1 measurement of each), 15 steps, 120 draws of 40 training examples" in shown
+    assert "1 of 10 inputs" in shown and "an estimate" in shown and "nothing was started" in shown and "free)" not in shown
+
+    explain(recording, "--queries", "test:0-9", "--measure", "logits")
+    written = sum(p.stat().st_size for p in (recording / "answers").iterdir())
+    assert plan["disk_bytes"] / 2 <= written <= plan["disk_bytes"]
+
+
+def test_plan_refuses_what_the_run_would_refuse(recording):
+    plan = json.loads(explain(recording, "--queries", "test:0", "--plan", "--json").stdout)
+    enough_for_the_ledger = plan["trace_bytes"] + plan["bytes_of_an_input"] - 1
+    assert plan["ledger_bytes"] <= enough_for_the_ledger
+    for arguments, parts in (
+        (["--memory", "2KiB"], ["ledger of 16 queries", "--memory", "allow more"]),
+        (["--memory", enough_for_the_ledger, "--queries", "test:0"], ["one query needs", "record with more checkpoints"]),
+        (["--queries", "test:0-99"], ["row 99"]),
+    ):
+        refuses(recording, *arguments, parts=parts)
+        refuses(recording, *arguments, "--plan", parts=parts)
+    assert "--out" in program.run("explain", recording, code=2).stderr
+
+
+def test_the_largest_contributions_are_kept(recording, tmp_path):
+    explain(recording, "--queries", "test:0-3", "--precision", "double")
+    done = program.run("explain", recording, "--queries", "test:0-3", "--precision", "double", "--keep", 7, "--out", recording / "kept")
+    assert "kept the largest 7 of 40 contributions" in done.stdout
+    whole, kept = (load_file(recording / f / "ledger.safetensors") for f in ("answers", "kept"))
+    for absent in ("contributions", "draws", "draw_step", "draw_example", "by_layer_step", "by_class_step"):
+        assert absent not in kept
+    c = whole["contributions"]
+    order = np.argsort(-np.abs(c), axis=0, kind="stable")
+    assert np.array_equal(kept["kept_examples"], order[:7])
+    assert np.allclose(kept["kept"], np.take_along_axis(c, order[:7], 0), rtol=0, atol=1e-12)
+    assert np.allclose(kept["kept"].sum(0) + kept["dropped"], c.sum(0), rtol=0, atol=1e-12) and (kept["dropped_count"] == 33).all()
+    for name in ("by_step", "by_layer", "by_class", "outputs", "final"):
+        assert np.allclose(kept[name], whole[name], rtol=0, atol=1e-12)
+
+    all_of_them, few = (program.run_json("show", recording / f, "--query", 2, "--top", 3) for f in ("answers", "kept"))
+    for side in ("towards", "away"):
+        for a, b in zip(all_of_them[side], few[side]):
+            assert a["example"] == b["example"] and a["share"] == pytest.approx(b["share"])
+        assert all_of_them[f"sum_{side}"] == pytest.approx(few[f"sum_{side}"])
+    assert few["kept"]["largest"] == 7 and few["kept"]["of"] == 40
+    dropped = f"the largest 7 of 40 contributions; the other 33 sum to {kept['dropped'][2]:+.6g}"
+    assert dropped in program.run("show", recording / "kept", "--query", 2).stdout
+    assert "keeps the largest 7 of 40 contributions" in program.run("show", recording / "kept").stdout
+    program.run("report", recording / "kept", "-o", tmp_path / "report.html")
+    assert dropped in (tmp_path / "report.html").read_text()
+
+    damaged = load_file(recording / "kept/ledger.safetensors")
+    damaged["dropped"][1] += 0.01
+    save_file(damaged, recording / "kept/ledger.safetensors")
+    assert "dropped" in program.run("show", recording / "kept", code=3).stderr
 
 
 def test_help():

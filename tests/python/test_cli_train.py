@@ -50,7 +50,7 @@ def test_documented_format_is_readable_without_pathkernel(data, tmp_path):
     train(data, out, "--momentum", 0.9)
     database = sqlite3.connect(out / "recording.sqlite")
     assert database.execute("PRAGMA application_id").fetchone()[0] == int.from_bytes(b"PKRN", "big")
-    assert database.execute("PRAGMA user_version").fetchone()[0] == 1
+    assert database.execute("PRAGMA user_version").fetchone()[0] == 2
     manifest = {key: json.loads(value) for key, value in database.execute("SELECT key, value FROM manifest")}
     assert manifest["model"] == "mlp:6-8-3 relu" and manifest["optimizer"]["momentum"] == 0.9 and manifest["status"] == "complete"
     indices, seed, lr, loss, hash_ = database.execute("SELECT indices, random_seed, lr, loss, hash FROM steps WHERE step=0").fetchone()
@@ -118,8 +118,7 @@ def test_flipped_bit_in_a_checkpoint(data, tmp_path):
 
 def test_changed_log_is_found_and_the_step_named(data, tmp_path):
     train(data, tmp_path / "run")
-    with sqlite3.connect(tmp_path / "run/recording.sqlite") as database:
-        database.execute("UPDATE steps SET lr=0.02 WHERE step=2")
+    program.change_step(tmp_path / "run", 2, lr=0.02)
     says(program.run("verify", tmp_path / "run", code=4), "step 2 of 5")
     done = program.run("verify", tmp_path / "run", "--json", code=4)
     assert json.loads(done.stdout)["first_difference"] == 2
@@ -144,17 +143,33 @@ def test_other_data_are_refused(data, tmp_path):
     says(program.run("verify", tmp_path / "run", code=3), "fingerprint")
 
 
-@pytest.mark.parametrize("what", ["missing", "empty folder", "file", "foreign database", "text", "other version"])
+@pytest.mark.parametrize("column, value", [("lr", 0.02), ("loss", 1.0), ("random_seed", "0" * 16), ("hash", "f" * 16), ("checksum", "0" * 16)])
+def test_damaged_line_of_the_log(column, value, data, tmp_path):
+    train(data, tmp_path / "run")
+    with sqlite3.connect(tmp_path / "run/recording.sqlite") as database:
+        database.execute(f"UPDATE steps SET {column}=? WHERE step=4", (value,))
+    for command in ("info", "verify"):
+        says(program.run(command, tmp_path / "run", code=3), tmp_path / "run/recording.sqlite", "line of step 4 was changed or damaged")
+
+
+def test_damaged_manifest(data, tmp_path):
+    train(data, tmp_path / "run")
+    with sqlite3.connect(tmp_path / "run/recording.sqlite") as database:
+        database.execute("UPDATE manifest SET value=3 WHERE key='batch'")
+    says(program.run("info", tmp_path / "run", code=3), tmp_path / "run/recording.sqlite", "the manifest was changed or damaged")
+
+
+@pytest.mark.parametrize("what", ["missing", "empty folder", "file", "foreign database", "text", "older version", "newer version"])
 def test_no_recording(what, data, tmp_path):
     folder = tmp_path / "thing"
     expected = {"missing": "no such folder", "empty folder": "is no recording", "file": "is no folder",
-                "foreign database": "another program", "text": "no SQLite database", "other version": "format version 9"}  # fmt: skip
+                "foreign database": "another program", "text": "no SQLite database", "older version": "format version 1,", "newer version": "format version 9,"}  # fmt: skip
     if what == "file":
         folder.write_text("x")
-    elif what == "other version":
+    elif what.endswith("version"):
         train(data, folder)
         with sqlite3.connect(folder / "recording.sqlite") as database:
-            database.execute("PRAGMA user_version=9")
+            database.execute(f"PRAGMA user_version={1 if what.startswith('older') else 9}")
     elif what != "missing":
         folder.mkdir()
     if what == "foreign database":
@@ -162,7 +177,7 @@ def test_no_recording(what, data, tmp_path):
             database.execute("CREATE TABLE t(x)")
     elif what == "text":
         (folder / "recording.sqlite").write_text("no database " * 100)
-    for command in ("info", "verify"):
+    for command in ("info", "verify", "resume"):
         says(program.run(command, folder, code=3), folder, expected[what])
 
 
@@ -213,6 +228,70 @@ def test_wrong_loss_for_the_targets(data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_loss_decides_what_whole_numbers_are(tmp_path):
+    (tmp_path / "rings.csv").write_text("a,b,rings\n" + "".join(f"{i % 5},{i % 3},{i % 7}\n" for i in range(40)))
+    (tmp_path / "rings.test.csv").write_text("a,b,rings\n1,2,9\n")
+    data = ["--data", tmp_path / "rings.csv", "--label", "rings", "--threads", 1]
+    out = {loss: tmp_path / loss.split(":")[0] for loss in ("mse", "huber:2")}
+    for loss, folder in out.items():
+        result = program.run_json("train", *data, "--model", "mlp:2-1", "--loss", loss, "--out", folder)
+        assert result["test_loss"] > 1 and ("test_mse" in result) == (loss == "mse")
+        assert program.run_json("info", folder)["data"]["targets"] == "numbers"
+        assert program.run_json("verify", folder)["exact"]
+    (tmp_path / "rings.test.csv").unlink()
+    for loss in ("cross-entropy", "hinge", None):
+        program.run("train", *data, "--model", "mlp:2-7", *(["--loss", loss] if loss else []), "--out", tmp_path / f"classes-{loss}")
+    says(program.run("train", *data, "--model", "mlp:2-1", "--loss", "bce-with-logits", "--out", tmp_path / "x", code=3), "7 classes")
+
+
+def test_two_classes_with_one_output(tmp_path):
+    data = program.write_data(tmp_path / "data", classes=2)
+    result = program.run_json("train", "--data", data, "--model", "mlp:6-8-1", "--loss", "bce-with-logits", "--lr", 0.5, "--epochs", 60, "--batch", 10,
+                              "--threads", 1, "--out", tmp_path / "run")  # fmt: skip
+    weights = load_file(next(iter(sorted((tmp_path / "run" / "checkpoints").glob("*"), reverse=True))))
+    w = {name.removeprefix("parameters/"): tensor for name, tensor in weights.items()}
+    x, y = (torch.from_numpy(np.load(data / f"test_{part}.npy")) for part in "xy")
+    scores = torch.relu(x @ w["fc1.weight"].T + w["fc1.bias"]) @ w["fc2.weight"].T + w["fc2.bias"]
+    assert result["test_accuracy"] == ((scores[:, 0] > 0).long() == y).double().mean().item()
+    says(program.run("train", "--data", data, "--model", "mlp:6-8-2", "--loss", "bce-with-logits", "--out", tmp_path / "two", code=3), "the data need 1")
+
+
+def test_settings_are_recorded_and_told(data, tmp_path):
+    train(data, tmp_path / "run", "--optimizer", "rmsprop", "--momentum", 0.9, "--centered", "--clip-norm", 1, "--schedule", "step", "--lr-step", 3,
+          "--warmup", 2, "--loss", "label-smoothing:0.1", "--reduction", "sum", "--regulariser", "l2:1e-3")  # fmt: skip
+    info = program.run_json("info", tmp_path / "run")
+    assert info["objective"] == "label-smoothing:0.1" and info["reduction"] == "sum" and info["regulariser"] == "l2:0.001"
+    expected = {"name": "rmsprop", "momentum": 0.9, "alpha": 0.99, "centered": True, "clip_norm": 1, "schedule": "step", "lr_step": 3, "warmup": 2}
+    assert expected.items() <= info["optimizer"].items()
+    told = program.run("info", tmp_path / "run").stdout
+    assert "label-smoothing:0.1 (sum), l2:0.001" in told
+    assert "rmsprop, lr 0.01 (2 steps of warm-up, then step: times 0.1 every 3 steps), momentum 0.9, alpha 0.99, eps 1e-08, centered, gradients clipped" in told
+    assert program.run_json("verify", tmp_path / "run")["exact"]
+
+
+@pytest.mark.parametrize(
+    "arguments, parts",
+    [
+        (["--beta1", 0.5], ["--beta1", "sgd", "adam, adamw, nadam, lion"]),
+        (["--optimizer", "adam", "--momentum", 0.9], ["--momentum", "adam", "sgd, rmsprop"]),
+        (["--optimizer", "lion", "--eps", 1e-6], ["--eps", "lion"]),
+        (["--optimizer", "adagrad", "--alpha", 0.9], ["--alpha", "adagrad", "rmsprop"]),
+        (["--optimizer", "adamw", "--decoupled"], ["--decoupled", "adamw", "sgd, nadam"]),
+        (["--lr-step", 3], ["--lr-step", "--schedule step", "constant"]),
+        (["--lr-gamma", 0.5, "--schedule", "cosine"], ["--lr-gamma", "--schedule step", "cosine"]),
+        (["--max-lr", 0.5], ["--max-lr", "--schedule one-cycle"]),
+        (["--schedule", "step"], ["lr_step"]),
+        (["--warmup", 1000], ["warm-up of 1000"]),
+        (["--loss", "huber"], ["huber:1"]),
+        (["--loss", "hinges"], ["unknown loss", "hinge"]),
+        (["--regulariser", "l3:1"], ["l1:ALPHA"]),
+    ],
+)
+def test_options_that_do_not_go_together(arguments, parts, data, tmp_path):
+    says(train(data, tmp_path / "run", *arguments, code=3), *parts)
+    assert not (tmp_path / "run").exists()
+
+
 def test_folder_that_is_not_empty(data, tmp_path):
     out = tmp_path / "run"
     out.mkdir()
@@ -229,6 +308,8 @@ def test_folder_that_is_not_empty(data, tmp_path):
         (["train"], ["--out"]),
         (["trian"], ["did you mean train?"]),
         (["train", "--out", "x", "--optimizer", "sdg"], ["sdg"]),
+        (["train", "--out", "x", "--seed", "-1"], ["--seed", "not a number from zero up"]),
+        (["train", "--out", "x", "--lr", "1", "--max-lr", "1"], ["--lr", "--max-lr"]),
         (["train", "--out", "x", "--batch", "0"], ["--batch", "not a number above zero"]),
         (["train", "--out", "x", "--threads", "100000"], ["--threads", "1024"]),
         (["train", "--out", "x", "--epochs", "1", "--batches", "b.npy"], ["--epochs"]),
@@ -241,12 +322,12 @@ def test_wrong_command_line(arguments, parts, tmp_path):
 
 def test_bad_settings_are_refused_before_anything_is_written(data, tmp_path):
     says(train(data, tmp_path / "run", "--nesterov", code=3), "Nesterov needs a momentum")
-    says(train(data, tmp_path / "run", "--optimizer", "adam", "--momentum", 0.9, code=3), "beta1")
+    says(train(data, tmp_path / "run", "--optimizer", "adam", "--beta1", 1, code=3), "beta1")
     says(train(data, tmp_path / "run", "--checkpoint-budget", "many", code=3), "many")
     assert not (tmp_path / "run").exists()
 
 
 def test_help_and_version():
     assert program.run("--version").stdout.startswith("pathkernel 0.")
-    for command in ("train", "verify", "info"):
+    for command in ("train", "resume", "verify", "info"):
         assert "Example" in program.run(command, "--help").stdout

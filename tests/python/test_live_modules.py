@@ -277,19 +277,94 @@ def test_detached_branches_count_on_the_query_side_and_not_on_the_training_side(
     assert ((f1 - f0) - total).abs().max() < 1e-13
 
 
-def test_batch_coupling_is_refused_by_name():
-    class Contrast(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.a = nn.Linear(3, 4)
+class Normed2d(nn.Module):
+    """Batch norm over images and over rows, with dropout, in place; running statistics of two kinds."""
 
-        def forward(self, x):
-            h = self.a(x)
-            return h - h.mean(0, keepdim=True)
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Dropout2d(0.2),
+            nn.Conv2d(4, 4, 3, stride=2, padding=1, groups=2), nn.GroupNorm(2, 4), nn.SiLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+            nn.Linear(16, 6), nn.BatchNorm1d(6, momentum=None), nn.Tanh(), nn.Dropout(0.3), nn.Linear(6, 3))
 
-    module, x = Contrast().double(), torch.randn(5, 3)
-    with pytest.raises(engine.InvalidInput, match="aten::mean mixes the examples"):
-        engine.per_example_gradients(module, [x], lambda out: out.pow(2).sum(1))
+    def forward(self, x):
+        return self.body(x)
+
+
+class Contrast(nn.Module):
+    """Two views of every input, compared with all others of the batch (its losses are in `contrastive`)."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.norm = nn.Linear(7, 5), nn.LayerNorm(5)
+
+    def forward(self, x):
+        one, two = F.normalize(self.norm(self.a(x)), dim=1), F.normalize(self.a(torch.roll(x, 1, 1)), dim=1)
+        return one @ two.T / 0.3
+
+
+def contrastive(similar, y):
+    return F.cross_entropy(similar, torch.arange(len(y)), reduction="none") - similar.logsumexp(0).diff(append=torch.zeros(1))
+
+
+class Decorrelated(nn.Module):
+    """Outputs with the batch's own mean and covariance taken out."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(7, 4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        h = self.a(x)
+        h = h - h.mean(0, keepdim=True)
+        whiten = torch.linalg.cholesky(h.T @ h / len(h) + 0.1 * torch.eye(4))
+        return self.b(torch.linalg.solve_triangular(whiten, h.T, upper=False).T)
+
+
+def cross_entropy(out, y):
+    return F.cross_entropy(out, y, reduction="none")
+
+
+COUPLED = {
+    "batch_norm": (Normed2d, lambda n: torch.rand(n, 1, 6, 6), 3, cross_entropy),
+    "contrastive": (Contrast, rows, 3, contrastive),
+    "decorrelated": (Decorrelated, rows, 3, cross_entropy),
+}
+PUSHED = {**COUPLED, **{name: (*case, cross_entropy) for name, case in CASES.items()}}
+
+
+@pytest.mark.parametrize("name", PUSHED)
+def test_pushforward_equals_each_examples_gradient_in_its_batch(name):
+    make, inputs, classes, loss = PUSHED[name]
+    torch.manual_seed(0)
+    module, n, q = make().double().train(), 6, 3
+    x, y = inputs(n), torch.randint(0, classes, (n,))
+    buffers = {k: b.clone() for k, b in module.named_buffers()}
+    tangents = [torch.randn(q, *p.shape) for p in module.parameters()]
+    torch.manual_seed(5)
+    got = engine.pushforward(module, [x], loss, tangents, extra=[y])
+    assert torch.equal(torch.rand(2), torch.rand(2, generator=torch.Generator().manual_seed(5))), "the generator was put back"
+    for k, b in module.named_buffers():
+        assert torch.equal(b, buffers[k]), k
+
+    torch.manual_seed(5)
+    losses = loss(module(x), y)
+    expected = torch.zeros(n, q)
+    for i in range(n):
+        g = torch.autograd.grad(losses[i], list(module.parameters()), retain_graph=True, allow_unused=True)
+        expected[i] = sum((t * gp).flatten(1).sum(1) for t, gp in zip(tangents, g) if gp is not None)
+    assert (got - expected).abs().max() <= 1e-12 * expected.abs().max()
+    torch.manual_seed(5)
+    query_by_query = engine.pushforward(module, [x], loss, tangents, extra=[y], memory=1)
+    assert (got - query_by_query).abs().max() <= 1e-13 * expected.abs().max()
+
+
+@pytest.mark.parametrize("name", COUPLED)
+def test_coupled_examples_have_no_factors(name):
+    make, inputs, classes, loss = COUPLED[name]
+    module, x, y = make().double(), inputs(5), torch.randint(0, classes, (5,))
+    with pytest.raises(engine.InvalidInput, match="coupled examples: aten::.* mixes the examples"):
+        engine.per_example_gradients(module, [x], loss, extra=[y])
 
 
 def test_the_probe_finds_coupling_the_tape_cannot_see():

@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <record/small_recording.h>
 #include <scratch.h>
 
 #include <cmath>
@@ -19,16 +20,10 @@ namespace pathkernel {
 namespace {
 
 namespace fs = std::filesystem;
-
-Dataset some_data() {
-  at::manual_seed(11);
-  Dataset data;
-  data.name = "test data";
-  data.inputs = at::randn({50, 6});
-  data.targets = at::randint(3, {50});
-  data.class_names = {"a", "b", "c"};
-  return data;
-}
+using testing::change_step;
+using testing::run_sql;
+using testing::some_data;
+using testing::some_model;
 
 struct Case {
   std::string name;
@@ -52,23 +47,9 @@ const std::vector<Case>& cases() {
   return all;
 }
 
-std::unique_ptr<Model> some_model(at::ScalarType dtype = at::kFloat) { return make_model("mlp:6-8-3", "tanh", 4, dtype); }
-
-/// Ten to twenty steps with a short last batch of every epoch and an example drawn twice in one batch.
-RunOutcome record(const std::string& folder, const OptimizerSettings& optimizer, at::ScalarType dtype = at::kFloat,
-                  const Progress& progress = {}) {
-  const Dataset data = some_data();
-  auto batches = shuffled_batches(data.size(), 8, 2, 5);
-  batches[1][1] = batches[1][0].clone();
-  Manifest manifest;
-  manifest.optimizer = optimizer;
-  manifest.batch = 8;
-  manifest.seed = 5;
-  const auto model = some_model(dtype);
-  return record_run(folder, manifest, *model, data, batches, progress);
+RunOutcome record(const std::string& folder, const OptimizerSettings& optimizer, at::ScalarType dtype = at::kFloat, const Progress& progress = {}) {
+  return testing::small_run(folder, {.optimizer = optimizer, .dtype = dtype, .progress = progress});
 }
-
-void run_sql(const std::string& path, const std::string& sql) { Database(path, Database::Access::create).run(sql); }
 
 class RecordedWith : public ::testing::TestWithParam<Case> {};
 
@@ -114,6 +95,18 @@ TEST(Recording, KeepsTheManifest) {
   EXPECT_EQ(m.environment.difference(Environment::here()), "");
 }
 
+TEST(Recording, KeepsTheReductionAndTheRegulariser) {
+  const testing::Scratch scratch;
+  Manifest manifest;
+  manifest.reduction = "sum";
+  manifest.regulariser = "l1:0.001";
+  const auto model = some_model();
+  record_run(scratch.path("run"), manifest, *model, some_data(), shuffled_batches(50, 8, 1, 5));
+  const Manifest kept = Recording::open(scratch.path("run")).manifest();
+  EXPECT_EQ(kept.reduction, "sum");
+  EXPECT_EQ(kept.regulariser, "l1:0.001");
+}
+
 TEST(Recording, LeavesASingleDatabaseFile) {
   const testing::Scratch scratch;
   record(scratch.path("run"), {});
@@ -146,8 +139,10 @@ TEST(Recording, RefusesForeignDatabasesAndVersionsByName) {
   run_sql(scratch.path("recording.sqlite"), "CREATE TABLE steps(step)");
   EXPECT_REFUSED(InvalidInput, "another program", Recording::open(scratch.path()));
   record(scratch.path("run"), {});
-  run_sql(scratch.path("run/recording.sqlite"), "PRAGMA user_version=7");
-  EXPECT_REFUSED(CorruptData, "format version 7", Recording::open(scratch.path("run")));
+  for (const int version : {1, 3, 7}) {  // older and newer
+    run_sql(scratch.path("run/recording.sqlite"), fmt::format("PRAGMA user_version={}", version));
+    EXPECT_REFUSED(CorruptData, fmt::format("format version {}, but this program", version), Recording::open(scratch.path("run")));
+  }
 }
 
 TEST(Recording, RefusesADatabaseThatWasCutShort) {
@@ -163,6 +158,9 @@ TEST(Recording, RefusesALogWithHoles) {
   record(scratch.path("run"), {});
   run_sql(scratch.path("run/recording.sqlite"), "DELETE FROM steps WHERE step=3");
   EXPECT_REFUSED(CorruptData, "steps are missing", Recording::open(scratch.path("run")));
+  record(scratch.path("end"), {});
+  run_sql(scratch.path("end/recording.sqlite"), "DELETE FROM steps WHERE step=13");
+  EXPECT_REFUSED(CorruptData, "steps are missing", Recording::open(scratch.path("end")));
 }
 
 TEST(Recording, FindsAFlippedBitInACheckpoint) {
@@ -191,7 +189,7 @@ TEST(Recording, FindsAMissingCheckpoint) {
 TEST(Recording, VerifyNamesTheFirstStepThatDiffers) {
   const testing::Scratch scratch;
   record(scratch.path("run"), {});
-  run_sql(scratch.path("run/recording.sqlite"), "UPDATE steps SET lr=0.5 WHERE step=9");
+  change_step(scratch.path("run"), 9, [](StepRecord& record) { record.lr = 0.5; });
   const auto model = some_model();
   EXPECT_EQ(verify(Recording::open(scratch.path("run")), *model, some_data()).first_difference, 9);
 }

@@ -9,7 +9,7 @@
 #include <gtest/gtest.h>
 #include <pathkernel/data/batch_order.h>
 #include <pathkernel/explain/agreement.h>
-#include <pathkernel/record/database.h>
+#include <pathkernel/record/format.h>
 #include <pathkernel/tangent/contraction.h>
 #include <pathkernel/train/objective.h>
 
@@ -81,7 +81,7 @@ RecordedRun record(const Net& net, const OptimizerSettings& optimizer, at::Scala
 /// The certificate's residual and the sum itself, both below `share` of Σ|c|; every view adds up; nothing is NaN.
 void expect_complete(const Ledger& ledger, double share) {
   EXPECT_LE(largest(ledger.certificate.residual_to_contributions), share);
-  const Tensor sum = ledger.initial + ledger.contributions.sum(0) + ledger.decay + ledger.buffers + ledger.jumps + ledger.rounding;
+  const Tensor sum = ledger.initial + ledger.change();
   const Tensor size = ledger.contributions.abs().sum(0);
   EXPECT_LE(((ledger.final - sum).abs() / size).max().item<double>(), share);
   EXPECT_GT(size.min().item<double>(), 0);
@@ -217,8 +217,11 @@ TEST(Completeness, InterruptedRun) {
     const Ledger whole = run.explain(queries, testing::in_double("logits"));
     const int64_t T = run.open().steps();
     std::filesystem::remove(run.open().checkpoint_steps().back() == T ? run.path() + "/checkpoints/step-0000000" + std::to_string(T) + ".safetensors" : "");
-    Database(run.path() + "/recording.sqlite", Database::Access::existing)
-        .run("DELETE FROM checkpoints WHERE step=" + std::to_string(T) + "; UPDATE manifest SET value='\"running\"' WHERE key='status'");
+    {
+      Database database(run.path() + "/recording.sqlite", Database::Access::existing);
+      database.run("DELETE FROM checkpoints WHERE step=" + std::to_string(T) + "; UPDATE manifest SET value='\"running\"' WHERE key='status'");
+      format::seal(database);
+    }
     EXPECT_EQ(run.open().status(), RunStatus::running);
     EXPECT_LT(run.open().checkpoint_steps().back(), T);
     const Ledger ledger = run.explain(queries, testing::in_double("logits"));
@@ -287,7 +290,7 @@ TEST(Completeness, UniformShiftEarnsNothing) {
     measurement->prepare(model->forward({asked.inputs}, Mode::eval), asked.targets);
     const QueryPath path(*model, {asked.inputs}, *measurement);
     const auto begin = path.at(w0, {}), end = path.at(w1, {});
-    const auto G = segment_gradient({}, path, {w0, {}, *begin}, {w1, {}, *end});
+    const auto G = segment_gradient({}, path, {w0, {}, *begin}, {w1, {}, *end}).G;
     const Tensor shift = contract(G[0].parameters.back(), at::zeros({1, 3}, at::kDouble) + 1, 4);  // ⟨G of fc2.bias, (1, 1, 1)⟩
     EXPECT_LE(largest(shift), 1e-15);
   }

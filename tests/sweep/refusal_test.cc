@@ -4,7 +4,9 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/data/batch_order.h>
 #include <pathkernel/explain/agreement.h>
+#include <pathkernel/core/hash.h>
 #include <pathkernel/record/database.h>
+#include <pathkernel/record/format.h>
 #include <pathkernel/train/objective.h>
 
 #include <fstream>
@@ -28,7 +30,16 @@ RecordedRun some_run(OptimizerSettings optimizer = {.lr = 0.1, .momentum = 0.9})
   return RecordedRun(testing::network("mlp:5-8-8-3", "tanh"), data_parts().train, manifest, shuffled_batches(18, 7, 4, 3));
 }
 
-void change_log(const RecordedRun& run, const std::string& sql) { Database(run.path() + "/recording.sqlite", Database::Access::existing).run(sql); }
+void change_log(const RecordedRun& run, const std::string& sql) {
+  Database database(run.path() + "/recording.sqlite", Database::Access::existing);
+  database.run(sql);
+  std::vector<StepRecord> lines;
+  Statement rows = database.prepare("SELECT step, indices, random_seed, lr, loss, hash FROM steps");
+  while (rows.next())
+    lines.push_back({rows.integer(0), format::indices_from(rows.blob(1), rows.integer(0)), format::parse_hex(rows.text(2)), rows.real(3), rows.real(4), format::parse_hex(rows.text(5))});
+  for (const StepRecord& line : lines)  // as a program would have written them
+    database.prepare("UPDATE steps SET checksum=? WHERE step=?").bind_text(1, hex(format::checksum(line))).bind(2, line.step).next();
+}
 
 /// An .npy file of float64 numbers.
 void write_doubles(const std::string& path, const std::string& shape, const std::vector<double>& numbers, const std::string& type = "<f8") {

@@ -90,8 +90,8 @@ TEST_P(Kernels, RankOneAndDecayPasses) {
 
     Tensor p = at::randn({5, 315}, options()), q = at::randn({5, 315}, options());
     const Tensor factor = d.defined() ? d : at::zeros({315}, options()) + 0.7;
-    const Tensor p1 = p * 0.9 - factor * (g + q), sums = p1.matmul(u) + q.matmul(v), q1 = q * 0.99 + g * -0.01 + p1 * 0.2;
-    const Tensor got = add_rank_one_with_decay(p, q, left, right, {0.9, 0.7, d, 0.99, -0.01, 0.2, u, v});
+    const Tensor p1 = p * 0.9 - factor * (g + q), sums = q.matmul(v), q1 = q * 0.99 + g * -0.01 + p1 * 0.2;
+    const Tensor got = add_rank_one_with_decay(p, q, left, right, {0.9, 0.7, d, 0.99, -0.01, 0.2, v});
     expect_close(p, p1, precision(GetParam()));
     expect_close(q, q1, precision(GetParam()));
     expect_close(got, sums, 10 * precision(GetParam()));

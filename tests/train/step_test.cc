@@ -1,6 +1,6 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/model/architectures.h>
-#include <pathkernel/train/step.h>
+#include <pathkernel/train/trainer.h>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -25,8 +25,7 @@ TEST(TrainingStep, MovesAgainstTheGradientOfTheMeanLoss) {
   Tensors gradients;
   for (const Tensor& t : w) gradients.push_back(t.grad().clone());
 
-  const auto optimizer = make_optimizer({.lr = 0.25}, model->parameters());
-  const StepResult result = training_step(*model, *make_objective("cross-entropy"), *optimizer, batch, 0.25, 9);
+  const StepResult result = Trainer({.optimizer = {.lr = 0.25}}, *model).step(batch, 0.25, 9);
   EXPECT_NEAR(result.loss, loss.item<double>(), 1e-15);
   for (size_t i = 0; i < w.size(); ++i) EXPECT_TRUE(at::allclose(w[i], before[i] - 0.25 * gradients[i], 1e-14, 1e-15));
 }
@@ -37,10 +36,10 @@ TEST(TrainingStep, IsTheSameToTheBitAfterRebinding) {
   const OptimizerSettings settings{.name = "adamw", .lr = 0.01, .weight_decay = 0.1};
   const auto run = [&](bool rebind) {
     const auto model = make_model("mlp:5-4-3", "gelu", 3, at::kFloat);
-    const auto optimizer = make_optimizer(settings, model->parameters());
+    Trainer trainer({.optimizer = settings}, *model);
     for (int s = 0; s < 5; ++s) {
       if (rebind) model->bind_parameters(copies(values(model->parameters())));
-      training_step(*model, *make_objective("cross-entropy"), *optimizer, batch, 0.01, 1);
+      trainer.step(batch, 0.01, 1);
     }
     return copies(values(model->parameters()));
   };
@@ -50,18 +49,18 @@ TEST(TrainingStep, IsTheSameToTheBitAfterRebinding) {
 
 TEST(TrainingStep, ShowsItsObserverTheGradients) {
   struct Observer : StepObserver {
-    Tensor losses;
+    Tensor losses, weights;
     Tensors gradients;
     bool began = false;
     void before_forward(Model&, const Batch&) override { began = true; }
-    void after_forward(const Tensors&, const Tensor& l) override { losses = l; }
-    void after_backward(const Tensors& g) override { gradients = g; }
+    void after_forward(const Tensors&, const Tensor& l, const Tensor& b) override { losses = l, weights = b; }
+    void after_passes(const Tensors& g) override { gradients = g; }
   } observer;
   const auto model = make_model("mlp:5-3", "relu", 0, at::kDouble);
-  const auto optimizer = make_optimizer({}, model->parameters());
-  training_step(*model, *make_objective("cross-entropy"), *optimizer, some_batch(at::kDouble), 0.1, 0, &observer);
+  Trainer({}, *model).step(some_batch(at::kDouble), 0.1, 0, &observer);
   EXPECT_TRUE(observer.began);
   EXPECT_EQ(observer.losses.sizes(), at::IntArrayRef({6}));
+  EXPECT_NEAR(observer.weights.sum().item<double>(), 1, 1e-15);
   ASSERT_EQ(observer.gradients.size(), 2u);
   EXPECT_EQ(observer.gradients[0].sizes(), at::IntArrayRef({3, 5}));
 }
@@ -78,12 +77,18 @@ TEST(Objective, RefusesTargetsOfTheOtherKind) {
   const Tensor f = at::ones({2, 3});
   EXPECT_THROW(make_objective("mse")->losses({f}, at::tensor({0, 1})), InvalidInput);
   EXPECT_THROW(make_objective("cross-entropy")->losses({f}, at::tensor({0.0, 1.0})), InvalidInput);
-  EXPECT_THROW(make_objective("hinge"), InvalidInput);
+  EXPECT_THROW(make_objective("hinges"), InvalidInput);
 }
 
-TEST(Objective, WeightsSumToOne) {
+TEST(Objective, WeightsOfTheMeanSumToOne) {
   const Tensor b = make_objective("mse")->weights(at::ones({7}, at::kDouble));
   EXPECT_NEAR(b.sum().item<double>(), 1, 1e-15);
+}
+
+TEST(Objective, WeightsOfTheSumAreOne) {
+  const Tensor b = make_objective("mse", "sum")->weights(at::zeros({7}, at::kDouble));
+  EXPECT_TRUE(at::equal(b, at::ones({7}, at::kDouble)));
+  EXPECT_THROW(make_objective("mse", "median"), InvalidInput);
 }
 
 }  // namespace

@@ -7,8 +7,8 @@ export interface Query {
   number: number; input: string; measurement: string;
   target: string; predicted: string; wrong: boolean;
   image?: string; values?: (number | string)[];
-  initial: number; final: number; examples: number; decay: number; buffers: number; jumps: number; rounding: number; residual: number;
-  sumTowards: number; sumAway: number; countTowards: number; countAway: number;
+  initial: number; final: number; examples: number; terms: [string, number][]; residual: number;
+  sumTowards: number; sumAway: number; countTowards: number; countAway: number; limits: string;
   towards: Push[]; away: Push[]; bars: Bar[];
   byClass: [string, number][]; byLayer: [string, number][];
   outputs: [number, number][];

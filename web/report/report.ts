@@ -64,15 +64,30 @@ function heading(query: Query): HTMLElement {
       h("div", {},
         h("h1", {}, says, truth, " ", mark(query)),
         h("p", { class: "headline" }, `Measured: ${query.measurement}. Training moved it from `, h("b", {}, plain(query.initial)), " to ", h("b", {}, plain(query.final)),
-          `: ${count(query.countTowards)} ${noun} pushed it up by ${signed(query.sumTowards)} in all, ${count(query.countAway)} pushed it down by ${signed(query.sumAway)}.`),
+          query.limits
+            ? `: examples pushed it up by ${signed(query.sumTowards)} in all, and down by ${signed(query.sumAway)}. This ledger keeps ${query.limits}.`
+            : `: ${count(query.countTowards)} ${noun} pushed it up by ${signed(query.sumTowards)} in all, ${count(query.countAway)} pushed it down by ${signed(query.sumAway)}.`),
         h("p", { class: "note" }, measurementInWords(report, query)),
         !query.image && query.values?.length ? picture(report, query, query.input) : null)));
 }
 
+/** What the terms beside the examples are; those that are zero everywhere are not listed. */
+function termsInWords(query: Query): string {
+  const words: Record<string, string> = {
+    "weight decay": "Weight decay: the pull of the weights towards zero, with what it left of the first weights. ",
+    regulariser: "Regulariser: a term of the loss that belongs to no example. ",
+    "in flight": "In flight: pushes from before this window of steps that arrived in it. ",
+    buffers: "Buffers: running statistics that are not trained. ",
+    jumps: "Jumps: places where the network is discontinuous. ",
+    rounding: "Rounding: the arithmetic of the training run. ",
+  };
+  return query.terms.map(([name]) => words[name] ?? "").join("") + "Residual: what this account misses.";
+}
+
 function ledger(query: Query): HTMLElement {
   const rows = [
-    ["initial network", query.initial], [`all ${count(report.examplesCount)} examples`, query.examples], ["weight decay", query.decay], ["buffers", query.buffers],
-    ["jumps", query.jumps], ["rounding", query.rounding], ["residual", query.residual],
+    ["initial network", query.initial], [`all ${count(report.examplesCount)} examples`, query.examples],
+    ...query.terms, ["residual", query.residual],
   ] as [string, number][];
   const chart = h("div", { class: "chart", id: "waterfall" });
   return h("section", {},
@@ -86,8 +101,7 @@ function ledger(query: Query): HTMLElement {
         table(["", "amount"], [
           ...rows.map(([name, x]) => ({ cells: [name, name === "initial network" ? plain(x) : signed(x)], value: x })),
           { cells: ["final network", plain(query.final)], value: query.final, className: "total" }], [false, true]))),
-    h("p", { class: "note" }, "Every amount is in the units of the measurement. Examples pull against each other at every step, so the bars can be much larger than the change they add up to. Weight decay: the pull of the weights towards zero, with what it left of the initial weights. ",
-      "Buffers: running statistics that are not trained. Jumps: places where the network is discontinuous. Rounding: the arithmetic of the training run. Residual: what this account misses."));
+    h("p", { class: "note" }, "Every amount is in the units of the measurement. Examples pull against each other at every step, so the bars can be much larger than the change they add up to. ", termsInWords(query)));
 }
 
 function card(push: Push): HTMLElement {
@@ -106,7 +120,7 @@ function side(query: Query, pushes: Push[], up: boolean): HTMLElement {
   return h("section", { id: up ? "towards" : "away" },
     h("h3", { class: up ? "towards" : "away" }, up ? "Pushed up most" : "Pushed down most"),
     pushes.length ? h("div", { class: rows ? "cards rows" : "cards" }, pushes.map(card)) : h("p", { class: "note" }, "None."),
-    others > 0 ? h("p", { class: "note", "data-value": rest, style: "margin:10px 0 0" }, `The other ${count(others)} on this side add ${signed(rest)}.`) : null);
+    others > 0 || query.limits ? h("p", { class: "note", "data-value": rest, style: "margin:10px 0 0" }, `${query.limits ? "All others" : `The other ${count(others)}`} on this side add ${signed(rest)}.`) : null);
 }
 
 function examples(query: Query): HTMLElement[] {

@@ -58,7 +58,7 @@ PATHKERNEL_VECTORISED float rank_one(float* d, float b, const float* r, float f,
 PATHKERNEL_VECTORISED double rank_one(double* d, double b, const double* r, double f, const double* g, const double* a, int64_t n) { return row_rank_one(d, b, r, f, g, a, n); }
 /// One row of the pass with decay.
 template <class T>
-PATHKERNEL_INLINE T row_decay(T* p, T* q, const T* right, T left, const T* diagonal, const T* along_p, const T* along_q, T beta, T keep, T push, T pull, int64_t n) {
+PATHKERNEL_INLINE T row_decay(T* p, T* q, const T* right, T left, const T* diagonal, const T* along, T beta, T keep, T push, T pull, int64_t n) {
   constexpr int64_t lanes = 32;
   T sums[lanes] = {};
   for (int64_t start = 0; start < n; start += lanes) {
@@ -66,7 +66,7 @@ PATHKERNEL_INLINE T row_decay(T* p, T* q, const T* right, T left, const T* diago
     for (int64_t k = 0; k < count; ++k) {
       const int64_t i = start + k;
       const T g = left * right[i], old = q[i], value = beta * p[i] - diagonal[i] * (g + old);
-      sums[k] += value * along_p[i] + old * along_q[i];
+      sums[k] += old * along[i];
       p[i] = value;
       q[i] = keep * old + push * g + pull * value;
     }
@@ -75,11 +75,11 @@ PATHKERNEL_INLINE T row_decay(T* p, T* q, const T* right, T left, const T* diago
   for (const T part : sums) sum += part;
   return sum;
 }
-PATHKERNEL_VECTORISED float decay(float* p, float* q, const float* r, float l, const float* d, const float* u, const float* v, float b, float keep, float push, float pull, int64_t n) {
-  return row_decay(p, q, r, l, d, u, v, b, keep, push, pull, n);
+PATHKERNEL_VECTORISED float decay(float* p, float* q, const float* r, float l, const float* d, const float* v, float b, float keep, float push, float pull, int64_t n) {
+  return row_decay(p, q, r, l, d, v, b, keep, push, pull, n);
 }
-PATHKERNEL_VECTORISED double decay(double* p, double* q, const double* r, double l, const double* d, const double* u, const double* v, double b, double keep, double push, double pull, int64_t n) {
-  return row_decay(p, q, r, l, d, u, v, b, keep, push, pull, n);
+PATHKERNEL_VECTORISED double decay(double* p, double* q, const double* r, double l, const double* d, const double* v, double b, double keep, double push, double pull, int64_t n) {
+  return row_decay(p, q, r, l, d, v, b, keep, push, pull, n);
 }
 
 PATHKERNEL_VECTORISED void products(float* o, const float* a, const float* b, int64_t K, int64_t R) { row_products(o, a, b, K, R); }
@@ -106,11 +106,11 @@ void decay_all(Tensor& p, Tensor& q, const Tensor& left, const Tensor& right, co
   const int64_t n = left.size(0), out = left.size(1), in = right.size(1);
   T *x = p.mutable_data_ptr<T>(), *y = q.mutable_data_ptr<T>(), *sums = dots.mutable_data_ptr<T>();
   const T *l = left.const_data_ptr<T>(), *r = right.const_data_ptr<T>(), *d = diagonal.const_data_ptr<T>();
-  const T *u = pass.along_p.const_data_ptr<T>(), *v = pass.along_q.const_data_ptr<T>();
+  const T* v = pass.along.const_data_ptr<T>();
   at::parallel_for(0, n * out, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, in)), [&](int64_t begin, int64_t end) {
     for (int64_t k = begin; k < end; ++k) {
       const int64_t row = (k % out) * in;
-      sums[k] = decay(x + k * in, y + k * in, r + (k / out) * in, l[k], d + row, u + row, v + row, T(pass.beta), T(pass.keep), T(pass.push), T(pass.pull), in);
+      sums[k] = decay(x + k * in, y + k * in, r + (k / out) * in, l[k], d + row, v + row, T(pass.beta), T(pass.keep), T(pass.push), T(pass.pull), in);
     }
   });
 }
@@ -160,7 +160,7 @@ Tensor add_rank_one_with_decay(Tensor& p, Tensor& q, const Tensor& left, const T
   }
   const Tensor g = (left.unsqueeze(2) * right.unsqueeze(1)).view({n, W});
   p.mul_(pass.beta).sub_((g + q) * diagonal);
-  const Tensor dots = p.matmul(pass.along_p) + q.matmul(pass.along_q);
+  const Tensor dots = q.matmul(pass.along);
   q.mul_(pass.keep).add_(g, pass.push).add_(p, pass.pull);
   return dots;
 }

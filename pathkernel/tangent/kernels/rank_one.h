@@ -23,9 +23,9 @@ struct DecayPass {
   double d = 1;            ///< where `diagonal` is undefined
   Tensor diagonal;         ///< d [out·in]
   double keep = 1, push = 0, pull = 0;
-  Tensor along_p, along_q; ///< [out·in]
+  Tensor along;            ///< [out·in]
 };
-/// @return the new p·along_p + the old q·along_q [n]
+/// @return the old q·along [n]
 Tensor add_rank_one_with_decay(Tensor& p, Tensor& q, const Tensor& left, const Tensor& right, const DecayPass& pass);
 
 /// out[q, r] = Σ_o a[q, o, r]·b[o, r].  @param a [m, K, R]   @param b [K, R]   @return [m, R]

@@ -27,16 +27,19 @@ void extreme(Call& call, double sign) {
   call.give("self", give_to_winners(last(x.at0) * sign, last(x.at1) * sign, last(winner.at0), last(winner.at1), last(call.cotangent())).movedim(-1, dim));
 }
 
-// y = a where c, b elsewhere. The condition is the same at both ends, or the general rule joins them.
+// y = a where c, b elsewhere. Where c goes from a to b while a − b changes its sign: Δy = u Δa + (1−u) Δb with u = p/(p+q),
+// p = a⁰ − b⁰, q = b¹ − a¹ (from b to a: 1−u). Where it goes over otherwise y jumps, and no cotangent comes here (decisions.h).
 void choice(Call& call) {
-  const Ends c = call.ends("condition");
-  if (!c.equal() && !c.at0.equal(c.at1)) {
-    fallback_rule(call);
-    return;
-  }
+  const Ends c = call.ends("condition"), a = call.ends("self"), b = call.ends("other");
   const Tensor& v = call.cotangent();
-  call.give_elementwise("self", at::where(c.at0, v, 0));
-  call.give_elementwise("other", at::where(c.at0, 0, v));
+  Tensor of_a = c.at0.to(v.scalar_type());
+  if (!c.equal() && !c.at0.equal(c.at1)) {
+    const Tensor p = a.at0 - b.at0, sum = p + b.at1 - a.at1;
+    const Tensor u = at::where(sum != 0, p / at::where(sum != 0, sum, 1), 0.5);
+    of_a = at::where(c.at0.eq(c.at1), of_a, at::where(c.at0, u, 1 - u));
+  }
+  call.give_elementwise("self", v * of_a);
+  call.give_elementwise("other", v * (1 - of_a));
 }
 
 }  // namespace

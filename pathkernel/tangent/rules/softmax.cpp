@@ -6,12 +6,12 @@
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/where.h>
 #include <pathkernel/tangent/rule.h>
+#include <pathkernel/tangent/rules/logarithmic_means.h>
 
 namespace pathkernel {
-namespace {
 
-/// Logarithmic means of the two softmaxes, L_j = (p¹_j − p⁰_j)/ln(p¹_j/p⁰_j) = e^{max(ℓ⁰_j, ℓ¹_j)} (1 − e^{−|d_j|})/|d_j| with ℓ = log p,
-/// d = ℓ¹ − ℓ⁰: no difference of nearly equal numbers, and nothing that overflows however far the logits move. A masked entry (−∞) has L = 0, a row masked whole all zeros.
+// L_j = e^{max(ℓ⁰_j, ℓ¹_j)} (1 − e^{−|d_j|})/|d_j| with ℓ = log p, d = ℓ¹ − ℓ⁰: no difference of nearly equal numbers, and nothing that
+// overflows however far the logits move. A masked entry (−∞) has L = 0, a row masked whole all zeros.
 Tensor logarithmic_means(const Ends& x, int64_t dim) {
   if (x.equal()) return at::softmax(x.at0, dim);
   const Tensor l0 = at::log_softmax(x.at0, dim), l1 = at::log_softmax(x.at1, dim);
@@ -21,11 +21,12 @@ Tensor logarithmic_means(const Ends& x, int64_t dim) {
   return (at::exp(at::maximum(l0, l1)) * shape).masked_fill(masked, 0);
 }
 
-/// ΣL, and one where a whole row is masked.
-Tensor total(const Tensor& means, int64_t dim) {
+Tensor total_of_means(const Tensor& means, int64_t dim) {
   const Tensor sum = means.sum(dim, /*keepdim=*/true);
   return at::where(sum > 0, sum, 1);
 }
+
+namespace {
 
 int64_t dimension(Call& call) {
   const c10::IValue& dim = call.argument("dim");
@@ -42,7 +43,7 @@ void logsumexp(Call& call) {
   const int64_t dim = dimension(call);
   const Tensor means = logarithmic_means(call.ends("self"), dim);
   const Tensor v = call.argument("keepdim").toBool() ? call.cotangent() : call.cotangent().unsqueeze(dim);
-  call.give("self", v * means / total(means, dim));
+  call.give("self", v * means / total_of_means(means, dim));
 }
 
 // Δp_j = L_j (Δx_j − Δlse): pullback diag(L) − LLᵀ/ΣL
@@ -51,7 +52,7 @@ void softmax(Call& call) {
   const int64_t dim = dimension(call);
   const Tensor means = logarithmic_means(call.ends("self"), dim);
   const Tensor t = call.cotangent() * means;
-  call.give("self", t - means * (t.sum(dim, true) / total(means, dim)));
+  call.give("self", t - means * (t.sum(dim, true) / total_of_means(means, dim)));
 }
 
 // Δ(x_j − lse) = Δx_j − Σ ω_k Δx_k
@@ -60,7 +61,7 @@ void log_softmax(Call& call) {
   const int64_t dim = dimension(call);
   const Tensor means = logarithmic_means(call.ends("self"), dim);
   const Tensor& v = call.cotangent();
-  call.give("self", v - means * (v.sum(dim, true) / total(means, dim)));
+  call.give("self", v - means * (v.sum(dim, true) / total_of_means(means, dim)));
 }
 
 }  // namespace

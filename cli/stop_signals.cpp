@@ -1,0 +1,30 @@
+#include "stop_signals.h"
+
+#include <csignal>
+
+namespace pathkernel::cli {
+namespace {
+
+volatile std::sig_atomic_t asked = 0;
+
+void ask(int) { asked = 1; }
+
+}  // namespace
+
+StopSignals::StopSignals() {
+  asked = 0;
+  struct sigaction action {};
+  action.sa_handler = ask;
+  action.sa_flags = SA_RESTART | SA_RESETHAND;
+  for (const int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
+}
+
+StopSignals::~StopSignals() {
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, SIG_DFL);
+}
+
+std::function<bool()> StopSignals::request() const {
+  return [] { return asked != 0; };
+}
+
+}  // namespace pathkernel::cli

@@ -1,0 +1,75 @@
+#include <pathkernel/train/decay.h>
+#include <pathkernel/train/realised.h>
+#include <pathkernel/train/rmsprop.h>
+
+#include <ATen/ops/zeros_like.h>
+
+namespace pathkernel {
+namespace {
+
+std::vector<std::string> kinds_of(const OptimizerSettings& s) {
+  std::vector<std::string> kinds = {"square_avg"};
+  if (s.centered) kinds.emplace_back("grad_avg");
+  if (s.momentum != 0) kinds.emplace_back("momentum_buffer");
+  return kinds;
+}
+
+}  // namespace
+
+RMSprop::RMSprop(OptimizerSettings settings, const NamedTensors& parameters)
+    : Optimizer(settings, kinds_of(settings), parameters) {}
+
+void RMSprop::step(const Tensors& parameters, const Tensors& gradients, double lr) {
+  const auto& s = settings_;
+  last_.assign(parameters.size(), {});
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (!gradients[i].defined()) continue;
+    const Tensor& w = parameters[i];
+    if (!state_.of("square_avg", i).defined())
+      for (const std::string& kind : kinds_of(s)) state_.of(kind, i) = at::zeros_like(w).detach();
+    const Tensor u = Decay(s).apply(w, gradients[i], lr);
+
+    state_.of("square_avg", i).mul_(s.alpha).addcmul_(u, u, 1 - s.alpha);
+    if (s.centered) state_.of("grad_avg", i).lerp_(u, 1 - s.alpha);
+    const Tensor den = denominator(i);
+    if (s.momentum != 0) {
+      const Tensor m = state_.of("momentum_buffer", i).mul_(s.momentum).addcdiv_(u, den);
+      w.add_(m, -lr);
+    } else {
+      w.addcdiv_(u, den, -lr);
+    }
+    last_[i] = {true, lr};
+  }
+}
+
+Tensor RMSprop::denominator(size_t i) const {
+  const Tensor& v = state_.of("square_avg", i);
+  if (!settings_.centered) return v.sqrt().add_(settings_.eps);
+  const Tensor& mean = state_.of("grad_avg", i);
+  return v.addcmul(mean, mean, -1).sqrt_().add_(settings_.eps);
+}
+
+std::vector<LinearForm> RMSprop::linear_form() const {
+  std::vector<LinearForm> forms(last_.size(), unchanged());
+  for (size_t i = 0; i < last_.size(); ++i) {
+    if (!last_[i].updated) continue;
+    LinearForm form;
+    const at::ScalarType dtype = state_.of("square_avg", i).scalar_type();
+    const Tensor one_over = denominator(i).to(at::kDouble).reciprocal_();
+    const double lr = realised(last_[i].lr, dtype);
+    if (settings_.momentum != 0) {
+      form.mu = realised(settings_.momentum, dtype);
+      form.N.diagonal = one_over;
+      form.D.number = lr;
+    } else {
+      form.E.diagonal = one_over * lr;
+    }
+    Decay(settings_).put_into(form, last_[i].lr, dtype);
+    forms[i] = std::move(form);
+  }
+  return forms;
+}
+
+Tensors RMSprop::memory() const { return settings_.momentum != 0 ? state_.or_zeros("momentum_buffer") : Tensors(); }
+
+}  // namespace pathkernel

@@ -1,0 +1,97 @@
+#include <pathkernel/train/trainer.h>
+
+#include <pathkernel/core/error.h>
+
+#include <ATen/Context.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <mutex>
+
+namespace pathkernel {
+namespace {
+
+void seed_generator(at::Device device, uint64_t seed) {
+  at::Generator generator = at::globalContext().defaultGenerator(device);
+  const std::lock_guard lock(generator.mutex());
+  generator.set_current_seed(seed);
+}
+
+/// Random operations draw the same numbers whenever the step is repeated.
+void seed_generators(const Tensors& parameters, uint64_t seed) {
+  seed_generator(at::kCPU, seed);
+  if (!parameters.empty() && !parameters[0].is_cpu()) seed_generator(parameters[0].device(), seed);
+}
+
+void clear_gradients(const Tensors& parameters) {
+  for (const Tensor& w : parameters) w.mutable_grad() = Tensor();
+}
+
+}  // namespace
+
+std::vector<Batch> micro_batches(const Batch& batch, int64_t count) {
+  if (count <= 1) return {batch};
+  const int64_t n = batch.size(), size = (n + count - 1) / count;
+  std::vector<Batch> parts;
+  for (int64_t begin = 0; begin < n; begin += size) {
+    const int64_t length = std::min(size, n - begin);
+    Batch part{{}, batch.targets.narrow(0, begin, length), batch.indices.narrow(0, begin, length)};
+    for (const Tensor& input : batch.inputs) part.inputs.push_back(input.narrow(0, begin, length));
+    parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
+Trainer::Trainer(TrainingSettings settings, Model& model)
+    : settings_(std::move(settings)),
+      model_(model),
+      objective_(make_objective(settings_.objective, settings_.reduction)),
+      optimizer_(make_optimizer(settings_.optimizer, model.parameters())) {
+  if (!settings_.regulariser.empty()) regulariser_ = make_regulariser(settings_.regulariser);
+  if (settings_.accumulate < 1)
+    throw InvalidInput(fmt::format("training: a step takes 1 or more micro-batches, but accumulate is {}", settings_.accumulate));
+  if (settings_.ema != 0) average_ = std::make_unique<WeightAverage>(settings_.ema, model.parameters());
+}
+
+double Trainer::passes(const Batch& batch, StepObserver* observer) {
+  const std::vector<Batch> parts = micro_batches(batch, settings_.accumulate);
+  double loss = 0;
+  for (const Batch& part : parts) {
+    if (observer) observer->before_forward(model_, part);
+    const Tensors outputs = model_.forward(part.inputs, Mode::train);
+    const Tensor losses = objective_->losses(outputs, part.targets);
+    const Tensor weights = objective_->weights(losses, static_cast<int64_t>(parts.size()));
+    const Tensor sum = losses.mul(weights).sum();
+    if (observer) observer->after_forward(outputs, losses, weights);
+    sum.backward();
+    if (observer) observer->after_backward();
+    loss += sum.item<double>();
+  }
+  return loss;
+}
+
+StepResult Trainer::step(const Batch& batch, double lr, uint64_t random_seed, StepObserver* observer) {
+  const at::AutoGradMode with_grad(true);
+  const Tensors parameters = values(model_.parameters());
+  seed_generators(parameters, random_seed);
+  clear_gradients(parameters);
+  double loss = passes(batch, observer);
+
+  Tensors gradients;
+  for (const Tensor& w : parameters) gradients.push_back(w.grad());
+  // What one step leaves in .grad would be added to by whatever runs next.
+  clear_gradients(parameters);
+  if (observer) observer->after_passes(gradients);
+
+  const at::NoGradGuard no_grad;
+  if (regulariser_) {
+    loss += regulariser_->value(parameters);
+    const Tensors pull = regulariser_->gradient(parameters);
+    for (size_t l = 0; l < gradients.size(); ++l) gradients[l] = gradients[l].defined() ? gradients[l] + pull[l] : pull[l];
+  }
+  optimizer_->step(parameters, gradients, lr);
+  if (average_) average_->update(parameters);
+  return {loss};
+}
+
+}  // namespace pathkernel
