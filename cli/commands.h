@@ -33,5 +33,6 @@ void add_report(CLI::App& app);
 void add_audit(CLI::App& app);
 void add_theorem(CLI::App& app);
 void add_spectrum(CLI::App& app);
+void add_kernel(CLI::App& app);
 
 }  // namespace pathkernel::cli

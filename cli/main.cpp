@@ -82,5 +82,6 @@ int main(int argc, char** argv) {
   cli::add_audit(app);
   cli::add_theorem(app);
   cli::add_spectrum(app);
+  cli::add_kernel(app);
   return run(app, argc, argv);
 }

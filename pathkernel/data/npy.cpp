@@ -179,22 +179,21 @@ Tensor read_npy(const std::string& path) {
   return tensor.permute(reversed).contiguous();
 }
 
-void write_npy(const std::string& path, const Tensor& tensor) {
-  const auto dtype = std::find_if(dtypes.begin(), dtypes.end(), [&](const Dtype& d) { return d.type == tensor.scalar_type(); });
-  if (dtype == dtypes.end())
-    throw InvalidInput(fmt::format("write_npy({}): {} has no counterpart in NumPy; convert it first", path, describe(tensor)));
-  const std::string shape =
-      tensor.dim() == 1 ? fmt::format("({},)", tensor.size(0)) : fmt::format("({})", fmt::join(tensor.sizes(), ", "));
-  std::string header =
-      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", dtype->name, shape);
+std::string npy_header(at::IntArrayRef sizes, at::ScalarType type) {
+  const auto dtype = std::find_if(dtypes.begin(), dtypes.end(), [&](const Dtype& d) { return d.type == type; });
+  if (dtype == dtypes.end()) throw InvalidInput(fmt::format("npy: {} numbers have no counterpart in NumPy; convert them first", c10::toString(type)));
+  const std::string shape = sizes.size() == 1 ? fmt::format("({},)", sizes[0]) : fmt::format("({})", fmt::join(sizes, ", "));
+  std::string literal = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", dtype->name, shape);
   const size_t start = magic.size() + 4;
-  header.append((64 - (start + header.size() + 1) % 64) % 64, ' ');  // data start at a multiple of 64
-  header += '\n';
+  literal.append((64 - (start + literal.size() + 1) % 64) % 64, ' ');
+  literal += '\n';
+  const std::array<char, 4> version_and_length = {1, 0, static_cast<char>(literal.size() & 0xff), static_cast<char>(literal.size() >> 8)};
+  return std::string(magic) + std::string(version_and_length.data(), 4) + literal;
+}
+
+void write_npy(const std::string& path, const Tensor& tensor) {
+  const std::string header = npy_header(tensor.sizes(), tensor.scalar_type());
   AtomicFile file(path);
-  file.write(magic);
-  const std::array<unsigned char, 4> version_and_length = {1, 0, static_cast<unsigned char>(header.size() & 0xff),
-                                                           static_cast<unsigned char>(header.size() >> 8)};
-  file.write(version_and_length.data(), version_and_length.size());
   file.write(header);
   const Tensor plain = tensor.detach().cpu().contiguous();
   file.write(plain.const_data_ptr(), plain.nbytes());

@@ -16,4 +16,7 @@ Tensor read_npy(const std::string& path);
 /// @throws InvalidInput for a dtype that NumPy does not have, or a file that cannot be written.
 void write_npy(const std::string& path, const Tensor& tensor);
 
+/// What such a file begins with; the numbers follow, at a multiple of 64 bytes. @throws InvalidInput as write_npy for the dtype
+std::string npy_header(at::IntArrayRef sizes, at::ScalarType dtype);
+
 }  // namespace pathkernel
