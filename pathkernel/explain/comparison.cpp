@@ -125,6 +125,8 @@ std::vector<std::vector<int64_t>> places(const Ledger& ledger, const Queries& qu
 void check_ledger(const Ledger& ledger, const Recording& run) {
   if (ledger.example_count() != run.manifest().examples)
     throw InvalidInput(fmt::format("compare: the ledger is over {} training examples, but {} was trained on {}", ledger.example_count(), run.folder(), run.manifest().examples));
+  if (std::any_of(ledger.queries.begin(), ledger.queries.end(), [](const QueryInfo& q) { return q.is_set(); }))
+    throw InvalidInput("compare: the ledger asks about sets of inputs; make one about single inputs (explain without --aggregate)");
   const LedgerSettings& s = ledger.settings;
   if (s.first_step != 0 || s.last_step != run.steps())
     throw InvalidInput(fmt::format("compare: the ledger is of the steps {} to {}, and the run has {}; make one of the whole path (without --from and --until)", s.first_step,
