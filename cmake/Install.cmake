@@ -17,6 +17,7 @@ install(TARGETS pathkernel EXPORT pathkernelTargets INCLUDES DESTINATION ${CMAKE
 install(DIRECTORY pathkernel DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h"
   PATTERN precompiled.h EXCLUDE
   PATTERN core/json.h EXCLUDE
+  PATTERN explain/looks.h EXCLUDE
   PATTERN record/format.h EXCLUDE
   PATTERN record/database.h EXCLUDE
   PATTERN tangent/capture_state.h EXCLUDE

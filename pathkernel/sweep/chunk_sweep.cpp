@@ -44,7 +44,7 @@ void ChunkSweep::put_into(SweepState& state) const {
   for (size_t k = 0; k < lanes_.size(); ++k) lanes_[k].put_into(state, lane_name(k));
 }
 
-void ChunkSweep::begin(const Network& final) {
+void ChunkSweep::begin(const AskedNetwork& final) {
   later_ = queries_.at(final.weights, final.buffers);
   shared_.books.output(shared_.window.until, queries_.values(later_), first_);
 }
@@ -57,7 +57,7 @@ void ChunkSweep::go_on(const SweepState& state, int64_t step) {
   later_ = queries_.at(in(precision, there.end_evaluated()), in(precision, there.end_buffers));
 }
 
-void ChunkSweep::run(const Network& final, const SweepState* kept, const std::function<void(int64_t)>& step_done, const std::function<void(int64_t)>& stretch_done) {
+void ChunkSweep::run(const AskedNetwork& final, const SweepState* kept, const std::function<void(int64_t)>& step_done, const std::function<void(int64_t)>& stretch_done) {
   const SweepOptions& options = shared_.options;
   const int64_t K = queries_.per_input(), n = queries_.queries();
   for (int64_t k = 0; k < K; ++k) {

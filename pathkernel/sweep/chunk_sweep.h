@@ -13,7 +13,7 @@
 namespace pathkernel {
 
 /// The network that the queries ask about, at the window's end and in the evaluation precision.
-struct Network {
+struct AskedNetwork {
   Tensors weights, buffers;
 };
 
@@ -41,13 +41,13 @@ class ChunkSweep {
 
   /// @param kept  goes on where put_into() was called; nullptr: from the window's end   @param step_done  called with the number of steps done
   /// @param stretch_done  called between two stretches with the number of those left
-  void run(const Network& final, const SweepState* kept, const std::function<void(int64_t)>& step_done, const std::function<void(int64_t)>& stretch_done);
+  void run(const AskedNetwork& final, const SweepState* kept, const std::function<void(int64_t)>& step_done, const std::function<void(int64_t)>& stretch_done);
 
   /// What this chunk adds to the sweep's state between two stretches.
   void put_into(SweepState& state) const;
 
  private:
-  void begin(const Network& final);
+  void begin(const AskedNetwork& final);
   void go_on(const SweepState& state, int64_t step);
   void walk_block(const PathSegment& segment, size_t begin, size_t end);
   void sample(const PathSegment& segment, size_t begin, size_t end, const SegmentGradient& coarse, QueryChunk::End& from, const QueryChunk::End& to);

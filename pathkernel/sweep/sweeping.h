@@ -45,7 +45,7 @@ class Sweeping {
   std::unique_ptr<Measurement> measurement_;  ///< asked about the first input: K, words
   Tensors inputs_;   ///< of the queries, in the evaluation precision
   Tensor targets_;
-  Network final_;
+  AskedNetwork final_;
   int64_t K_ = 1;    ///< measurements of an input
 };
 
