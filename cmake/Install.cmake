@@ -24,7 +24,7 @@ install(DIRECTORY pathkernel DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCH
   PATTERN tangent/rules EXCLUDE
   PATTERN tangent/kernels/kink.h EXCLUDE
   PATTERN tangent/kernels/max_pool.h EXCLUDE
-  PATTERN tangent/kernels/patches.h EXCLUDE
+  PATTERN tangent/kernels/convolution.h EXCLUDE
   PATTERN tangent/kernels/vectorised.h EXCLUDE
   PATTERN spectrum/numerics EXCLUDE
   PATTERN explain/html.h EXCLUDE)
