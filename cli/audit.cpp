@@ -1,6 +1,8 @@
+#include "asked_options.h"
 #include "checks.h"
 #include "commands.h"
 #include "opened_run.h"
+#include "output_folder.h"
 #include "terminal.h"
 #include "text_table.h"
 
@@ -43,7 +45,7 @@ Tensor contributions_of(const Ledger& ledger) {
 void add_path(const Options& o, const OpenedRun& run, const Queries& asked, const Tensor& share, const Dataset& data, Audit& audit) {
   SweepOptions options;
   options.measure = "loss";
-  options.precision = run.recording.manifest().dtype == "double" ? at::kDouble : at::kFloat;
+  AskedOptions().apply_to(options, run.recording);
   options.stride = o.stride;
   options.compare_strides = false;
   options.sampled_steps = 0;
@@ -101,6 +103,7 @@ void print_summary(const Options& o, const Audit& audit, const LabelFlips& flips
 
 void audit_run(Options o) {
   if (o.out.empty()) o.out = (std::filesystem::path(o.folder) / "audit").string();
+  check_writable("audit", o.out);
   const OpenedRun run = open_run(o.folder, o.data, o.threads);
   const Dataset& data = run.data.train;
   if (!data.is_classification()) throw InvalidInput("audit: looks for wrong class labels, and this run predicts numbers; explain --aggregate mean --measure loss shows what pushed the loss up");

@@ -1,3 +1,4 @@
+#include "asked_options.h"
 #include "checks.h"
 #include "commands.h"
 #include "opened_run.h"
@@ -21,7 +22,8 @@ namespace pathkernel::cli {
 namespace {
 
 struct Options {
-  std::string run, other, queries, measure, ledger, network, precision, data, memory = "4GiB";
+  std::string run, other, queries, measure, ledger, data, memory = "4GiB";
+  AskedOptions asked;
   int64_t threads = 0;
   bool json = false;
 };
@@ -38,18 +40,10 @@ std::string queries_of(const Options& o, const Ledger* ledger) {
 Ledger make_ledger(const Options& o, OpenedRun& run, const Queries& queries) {
   SweepOptions options;
   options.measure = o.measure.empty() ? "log-odds" : o.measure;
-  const std::string precision = o.precision.empty() ? run.recording.manifest().dtype : o.precision;
-  options.precision = precision == "double" ? at::kDouble : at::kFloat;
+  o.asked.apply_to(options, run.recording);
   options.memory = parse_bytes(o.memory);
-  using Asked = SweepOptions::Asked;
-  options.network = o.network == "weights" ? Asked::weights : o.network == "average" ? Asked::average : Asked::recorded;
   options.sampled_steps = 0;  // only the contributions are looked at
   return sweep(run.recording, *run.model, run.data.train, queries, options, progress_bar());
-}
-
-std::string class_name(const Dataset& data, int64_t k) {
-  if (k < 0) return "–";
-  return k < static_cast<int64_t>(data.class_names.size()) ? data.class_names[static_cast<size_t>(k)] : std::to_string(k);
 }
 
 /// "3,5,9-12", cut where it gets long.
@@ -70,6 +64,7 @@ std::string heading(const Options& o, const Comparison& c) {
 std::string table(const Comparison& c, const Dataset& data) {
   std::vector<std::string> columns{"input"};
   const bool classes = data.is_classification();
+  const auto& names = data.class_names;
   if (classes) columns.insert(columns.end(), {"true", "pred.", "then"});
   columns.push_back("measurement");
   if (!c.dropped.empty()) columns.insert(columns.end(), {">dropped had contributed", ">so −contributed"});
@@ -78,7 +73,7 @@ std::string table(const Comparison& c, const Dataset& data) {
   TextTable table(columns);
   for (const ComparedQuery& q : c.queries) {
     std::vector<std::string> cells{q.info.input};
-    if (classes) cells.insert(cells.end(), {class_name(data, q.info.target), class_name(data, q.info.predicted), class_name(data, q.predicted)});
+    if (classes) cells.insert(cells.end(), {class_cell(names, q.info.target), class_cell(names, q.info.predicted), class_cell(names, q.predicted)});
     cells.push_back(q.info.measurement);
     if (!c.dropped.empty()) cells.insert(cells.end(), {signed_number(q.dropped), signed_number(-q.dropped)});
     if (!c.relabelled.empty()) cells.push_back(signed_number(q.relabelled));
@@ -129,9 +124,7 @@ void add_compare(CLI::App& app) {
   command->add_option("--queries", o->queries, "test:ROWS, train:ROWS or FILE.npy (default: those of --ledger)");
   CLI::Option* ledger = command->add_option("--ledger", o->ledger, "Folder that `pathkernel explain RUN` wrote; made on the way when not given");
   command->add_option("--measure", o->measure, "What is measured, as in `pathkernel explain` (default: log-odds)")->excludes(ledger);
-  command->add_option("--network", o->network, "Which is asked: weights | average (default: the average where the run kept one)")
-      ->excludes(ledger)->check(CLI::IsMember({"weights", "average"}));
-  command->add_option("--precision", o->precision, "Of the evaluation: float | double (default: the run's)")->excludes(ledger)->check(CLI::IsMember({"float", "double"}));
+  for (CLI::Option* option : o->asked.add_to(*command)) option->excludes(ledger);
   command->add_option("--memory", o->memory, "For the ledger that is made on the way")->capture_default_str()->excludes(ledger);
   command->add_option("--data", o->data, "Where the data are now, if they have moved");
   command->add_option("--threads", o->threads, "Threads to compute with (default: as many as recorded)")->check(thread_count);

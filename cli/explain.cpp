@@ -1,6 +1,8 @@
+#include "asked_options.h"
 #include "checks.h"
 #include "commands.h"
 #include "opened_run.h"
+#include "output_folder.h"
 #include "stop_signals.h"
 #include "terminal.h"
 
@@ -17,8 +19,6 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <unistd.h>
-
 #include <chrono>
 #include <filesystem>
 #include <map>
@@ -28,7 +28,8 @@ namespace pathkernel::cli {
 namespace {
 
 struct Options {
-  std::string folder, data, queries = "test:0-15", measure = "log-odds", rule = "secant", network, convention = "propagate", precision, memory = "4GiB", aggregate, method = "path", out;
+  std::string folder, data, queries = "test:0-15", measure = "log-odds", rule = "secant", convention = "propagate", memory = "4GiB", aggregate, method = "path", out;
+  AskedOptions asked;
   int64_t panels = 1, from = 0, until = -1, stride = 1, sampled_steps = 32, threads = 0, checkpoints = 5;
   double tolerance = 0, save_every = 10;
   int64_t keep = 0;
@@ -39,14 +40,11 @@ SweepOptions sweep_options(const Options& o, const Recording& recording) {
   SweepOptions options;
   options.rule = GradientRule::parse(o.rule, o.panels);
   options.convention = o.convention == "ledger" ? Convention::ledger : Convention::propagate;
-  const std::string precision = o.precision.empty() ? recording.manifest().dtype : o.precision;
-  options.precision = precision == "double" ? at::kDouble : at::kFloat;
+  o.asked.apply_to(options, recording);
   options.measure = o.measure;
   options.from = o.from;
   options.until = o.until;
   options.stride = o.stride;
-  using Asked = SweepOptions::Asked;
-  options.network = o.network == "weights" ? Asked::weights : o.network == "average" ? Asked::average : Asked::recorded;
   options.memory = parse_bytes(o.memory);
   options.keep = o.keep;
   options.sampled_steps = o.sampled_steps;
@@ -61,14 +59,7 @@ void check_output(const std::string& out) {
   if (std::filesystem::exists(out) && !std::filesystem::is_empty(out)) {
     throw InvalidInput(fmt::format("explain: --out {} exists and is not empty; name another folder or remove it", out));
   }
-  namespace fs = std::filesystem;
-  fs::path there = fs::absolute(out);  // what is there of the way to it: nothing is left behind when the work fails
-  while (!fs::exists(there) && there.has_relative_path()) there = there.parent_path();
-  const fs::path probe = there / fmt::format(".pathkernel-{}", ::getpid());
-  std::error_code error;
-  fs::create_directory(probe, error);
-  if (error) throw InvalidInput(fmt::format("explain: --out {} cannot be made ({}); name another folder", out, error.message()));
-  fs::remove(probe);
+  check_writable("explain", out);
 }
 
 /// All that the ledger's numbers depend on: what was left unfinished goes on only where this is the same.
@@ -88,7 +79,7 @@ std::map<std::string, std::string> request_of(const Options& o, const SweepOptio
           {"from", std::to_string(s.from)},
           {"until", std::to_string(s.until)},
           {"stride", std::to_string(s.stride)},
-          {"network", o.network},
+          {"network", o.asked.network},
           {"convention", o.convention},
           {"precision", s.precision == at::kDouble ? "double" : "float"},
           {"measure", s.measure},
@@ -235,9 +226,8 @@ void add_explain(CLI::App& app) {
   command->add_option("--from", o->from, "Explain the path from this step on (0: the untrained network)")->capture_default_str()->check(not_negative);
   command->add_option("--until", o->until, "… to the network before this step (default: the trained one)")->check(not_negative);
   command->add_option("--stride", o->stride, "Steps that share one gradient of the queries: faster, complete, other shares (how far is measured)")->capture_default_str()->check(positive);
-  command->add_option("--network", o->network, "Which is asked: weights | average (default: the average where the run kept one)")->check(CLI::IsMember({"weights", "average"}));
+  o->asked.add_to(*command);
   command->add_option("--convention", o->convention, "Weight decay as memory (propagate) or as a term of its own (ledger)")->capture_default_str()->check(CLI::IsMember({"propagate", "ledger"}));
-  command->add_option("--precision", o->precision, "Of the evaluation: float | double (default: the run's)")->check(CLI::IsMember({"float", "double"}));
   command->add_option("--memory", o->memory, "Queries are streamed in chunks that fit")->capture_default_str();
   command->add_option("--keep", o->keep, "Keep only the largest so many contributions of each query (default: all, or what fits beyond 1e9 numbers)")->check(positive);
   command->add_option("--sampled-steps", o->sampled_steps, "Steps on which the uncertainty of the shares is measured (0: not)")->capture_default_str()->check(not_negative);

@@ -7,6 +7,7 @@
 
 #include <pathkernel/core/error.h>
 #include <pathkernel/core/hash.h>
+#include <pathkernel/core/parse_number.h>
 #include <pathkernel/data/relabel.h>
 #include <pathkernel/explain/answers.h>
 #include <pathkernel/explain/ledger_file.h>
@@ -15,7 +16,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <memory>
 
 namespace pathkernel::cli {
@@ -33,17 +33,16 @@ struct TopOf {
 };
 
 TopOf parse_top(const std::string& text) {
-  TopOf top;
   const std::string middle = ":query=";
   const size_t colon = text.find(middle);
-  const auto number = [&](std::string_view part, int64_t& value) {
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
-    return error == std::errc() && end == part.data() + part.size() && value >= 0;
-  };
-  const std::string_view all = text;
-  if (colon == std::string::npos || !number(all.substr(0, colon), top.count) || !number(all.substr(colon + middle.size()), top.query) || top.count == 0)
+  std::optional<int64_t> count, query;
+  if (colon != std::string::npos) {
+    count = parse_number<int64_t>(text.substr(0, colon));
+    query = parse_number<int64_t>(text.substr(colon + middle.size()));
+  }
+  if (!count || !query || *count <= 0 || *query < 0)
     throw InvalidInput(fmt::format("retrain: --top '{}' is not understood; write for example 20:query=3, the 20 examples that did most to query 3 of --ledger", text));
-  return top;
+  return {*count, *query};
 }
 
 /// The examples of a ledger that did most to one of its queries.

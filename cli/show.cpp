@@ -47,11 +47,6 @@ std::vector<Term> terms(const Ledger& l, const std::vector<Ledger::Term>& beside
 
 double at(const Tensor& row, int64_t q) { return row[q].item<double>(); }
 
-std::string class_name(const Ledger& l, int64_t k) {
-  if (k < 0) return "–";
-  return k < static_cast<int64_t>(l.classes.size()) ? l.classes[k] : std::to_string(k);
-}
-
 std::string heading(const Ledger& l, const std::string& folder) {
   const LedgerSettings& s = l.settings;
   const std::string kept = l.keeps_largest() ? fmt::format("keeps the largest {} of {} contributions of each query, the others as a sum\n", l.kept.size(0), l.example_count()) : "";
@@ -101,7 +96,7 @@ std::string table_of_queries(const Ledger& l) {
   for (int64_t q = 0; q < l.query_count(); ++q) {
     const QueryInfo& info = l.queries[q];
     std::vector<std::string> cells{std::to_string(q), info.is_set() ? fmt::format("{} ({} inputs)", info.input, info.set_size) : info.input};
-    if (classes) cells.insert(cells.end(), {class_name(l, info.target), class_name(l, info.predicted) + (is_wrong(info) ? " wrong" : "")});
+    if (classes) cells.insert(cells.end(), {class_cell(l.classes, info.target), class_cell(l.classes, info.predicted) + (is_wrong(info) ? " wrong" : "")});
     const std::string rest = beginning.empty() ? info.measurement : info.measurement.substr(std::min(info.measurement.size(), beginning.size() + 1));
     cells.push_back(rest);
     for (const Term& t : shown) {
@@ -170,8 +165,8 @@ std::string account(const Ledger& l, int64_t q, int64_t k) {
   std::string text = fmt::format("Query {}: {}, {}\n", q, info.input, info.measurement);
   if (info.is_set()) text += fmt::format("a set of {} inputs; {}\n", info.set_size, along_the_path(l, q));
   else if (is_classification(l))
-    text += fmt::format("predicted {}, {}\n", class_name(l, info.predicted),
-                        info.target < 0 ? "true class unknown" : is_wrong(info) ? "wrong: it is " + class_name(l, info.target) : "right");
+    text += fmt::format("predicted {}, {}\n", class_cell(l.classes, info.predicted),
+                        info.target < 0 ? "true class unknown" : is_wrong(info) ? "wrong: it is " + class_cell(l.classes, info.target) : "right");
 
   const Source source = source_in_words(l);
   if (const Dataset* part = part_of(info, source)) text += example_in_words(*part, info.row, letters_of_query) + "\n";
@@ -238,7 +233,7 @@ std::string predictions(const Ledger& l, int64_t listed) {
   for (const Prediction& p : check.inputs) {
     if (listed-- <= 0) break;
     const double start = p.sum - at(examples, p.query) - at(l.rounding, p.query);
-    table.row({p.input, class_name(l, p.target), class_name(l, p.by_network), class_name(l, p.by_sum), fmt::format("{:+.6f}", start),
+    table.row({p.input, class_cell(l.classes, p.target), class_cell(l.classes, p.by_network), class_cell(l.classes, p.by_sum), fmt::format("{:+.6f}", start),
                fmt::format("{:+.6f}", at(examples, p.query)), fmt::format("{:+.1e}", at(l.rounding, p.query)), fmt::format("{:+.6f}", p.sum),
                fmt::format("{:+.6f}", at(l.final, p.query))});
   }

@@ -1,5 +1,7 @@
 #include "text_table.h"
 
+#include <pathkernel/explain/answers.h>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -57,5 +59,7 @@ std::string percent(double share) {
   if (p != 0 && p < 0.01) return fmt::format("{:.0e} %", p);
   return p < 1 ? fmt::format("{:.2f} %", p) : fmt::format("{:.1f} %", p);
 }
+
+std::string class_cell(const std::vector<std::string>& class_names, int64_t k) { return k < 0 ? "–" : class_name(class_names, k); }
 
 }  // namespace pathkernel::cli

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -22,5 +23,8 @@ class TextTable {
 std::string signed_number(double x);
 /// "12.3 %", "0.04 %", "3e-05 %"
 std::string percent(double share);
+
+/// class_name() of explain/answers.h; "–" for a class that is not known.
+std::string class_cell(const std::vector<std::string>& class_names, int64_t k);
 
 }  // namespace pathkernel::cli

@@ -2,27 +2,19 @@
 
 #include <pathkernel/core/error.h>
 #include <pathkernel/core/files.h>
+#include <pathkernel/core/parse_number.h>
 #include <pathkernel/data/csv.h>
+#include <pathkernel/data/row_ranges.h>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <functional>
-#include <optional>
 
 namespace pathkernel {
 namespace {
-
-template <typename Number>
-std::optional<Number> parse(std::string_view text) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size()) return {};
-  return number;
-}
 
 int64_t class_of(const Dataset& dataset, const Relabelling& change) {
   const auto& names = dataset.class_names;
@@ -34,7 +26,7 @@ int64_t class_of(const Dataset& dataset, const Relabelling& change) {
 }
 
 double number_of(const Dataset& dataset, const Relabelling& change) {
-  const std::optional<double> number = parse<double>(change.label);
+  const auto number = parse_number<double>(change.label);
   if (!number || !std::isfinite(*number))
     throw InvalidInput(fmt::format("{}: example {} is to have the label '{}', but what is predicted here are numbers", dataset.name, change.example, change.label));
   return *number;
@@ -63,17 +55,6 @@ void for_each_row(const std::string& path, const std::vector<std::string>& colum
   });
 }
 
-int64_t example_number(const std::string& text, const std::string& where) {
-  const std::optional<int64_t> number = parse<int64_t>(text);
-  if (!number || *number < 0) throw InvalidInput(fmt::format("{}: '{}' is no number of an example; write for example 3,5,9-12", where, text));
-  return *number;
-}
-
-int64_t checked(int64_t example, int64_t count, const std::string& where) {
-  if (example >= count) throw InvalidInput(fmt::format("{}: there is no example {}; there are {}, counted from 0", where, example, count));
-  return example;
-}
-
 /// "3,5,9-12" and the like, with any white space.
 std::vector<int64_t> parse_list(const std::string& text, const std::string& where, int64_t count) {
   std::vector<int64_t> examples;
@@ -81,11 +62,8 @@ std::vector<int64_t> parse_list(const std::string& text, const std::string& wher
   bool comment = false;
   const auto close = [&] {
     if (piece.empty()) return;
-    const size_t dash = piece.find('-', 1);
-    const int64_t first = example_number(piece.substr(0, dash), where);
-    const int64_t last = checked(dash == std::string::npos ? first : example_number(piece.substr(dash + 1), where), count, where);
-    if (last < first) throw InvalidInput(fmt::format("{}: {} runs backwards", where, piece));
-    for (int64_t k = first; k <= last; ++k) examples.push_back(k);
+    const RowRange range = parse_row_range(piece, where, count);
+    for (int64_t k = range.first; k <= range.last; ++k) examples.push_back(k);
     piece.clear();
   };
   for (const char c : text) {
@@ -118,7 +96,7 @@ Dataset relabelled(const Dataset& dataset, const std::vector<Relabelling>& chang
 std::vector<Relabelling> read_relabellings(const std::string& path) {
   std::vector<Relabelling> changes;
   for_each_row(path, {"example", "label"}, [&](const std::vector<std::string>& fields, int64_t line) {
-    changes.push_back({example_number(fields[0], fmt::format("{}, line {}", path, line)), fields[1]});
+    changes.push_back({parse_row(fields[0], fmt::format("{}, line {}", path, line)), fields[1]});
   });
   if (changes.empty()) throw InvalidInput(fmt::format("{} names no examples: expected a line example,label and one line for each", path));
   return changes;
@@ -130,8 +108,7 @@ std::vector<int64_t> read_examples(const std::string& list_or_file, int64_t coun
     examples = parse_list(list_or_file, fmt::format("'{}'", list_or_file), count);
   } else if (list_or_file.ends_with(".csv")) {
     for_each_row(list_or_file, {"example"}, [&](const std::vector<std::string>& fields, int64_t line) {
-      const std::string where = fmt::format("{}, line {}", list_or_file, line);
-      examples.push_back(checked(example_number(fields[0], where), count, where));
+      examples.push_back(parse_row(fields[0], fmt::format("{}, line {}", list_or_file, line), count));
     });
   } else {
     examples = parse_list(read_file(list_or_file), list_or_file, count);

@@ -2,6 +2,7 @@
 
 #include <pathkernel/core/error.h>
 #include <pathkernel/core/files.h>
+#include <pathkernel/core/parse_number.h>
 #include <pathkernel/data/csv.h>
 #include <pathkernel/data/text.h>
 
@@ -10,7 +11,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -28,14 +28,11 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-template <typename Number>
+template <class Number>
 std::optional<Number> parse(std::string_view text) {
   text = trimmed(text);
   if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size()) return {};
-  return number;
+  return parse_number<Number>(text);
 }
 
 /// The text of a file, as columns: numbers for the inputs, text for the label.

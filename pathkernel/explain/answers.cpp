@@ -98,12 +98,15 @@ Certificate certificate_of(const Ledger& ledger, int64_t query) {
   return one;
 }
 
+std::string class_name(const std::vector<std::string>& class_names, int64_t k) {
+  if (k < 0) return {};
+  return k < static_cast<int64_t>(class_names.size()) ? class_names[static_cast<size_t>(k)] : std::to_string(k);
+}
+
 std::string target_of(const Ledger& ledger, int64_t example) {
   if (!ledger.example_targets.defined()) return {};
   const double y = ledger.example_targets[example].item<double>();
-  const auto k = static_cast<size_t>(y);
-  if (is_classification(ledger)) return k < ledger.classes.size() ? ledger.classes[k] : fmt::format("{}", k);
-  return fmt::format("{:.4g}", y);
+  return is_classification(ledger) ? class_name(ledger.classes, static_cast<int64_t>(y)) : fmt::format("{:.4g}", y);
 }
 
 bool is_classification(const Ledger& ledger) { return ledger.classes.size() > 1; }

@@ -42,6 +42,8 @@ std::vector<WaterfallBar> waterfall(const Ledger& ledger, int64_t query);
 /// The certificate of one query alone.
 Certificate certificate_of(const Ledger& ledger, int64_t query);
 
+/// "7": the name of class k, or its number where it has no name; "" where k < 0, a class that is not known.
+std::string class_name(const std::vector<std::string>& class_names, int64_t k);
 /// The class of a training example, "7"; for regression its value; "" where the ledger does not hold targets.
 std::string target_of(const Ledger& ledger, int64_t example);
 

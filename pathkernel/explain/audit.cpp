@@ -1,6 +1,7 @@
 #include <pathkernel/explain/audit.h>
 
 #include <pathkernel/core/error.h>
+#include <pathkernel/explain/answers.h>
 #include <pathkernel/explain/html.h>
 #include <pathkernel/explain/looks.h>
 
@@ -18,10 +19,6 @@ namespace pathkernel {
 namespace {
 
 using json = nlohmann::json;
-
-std::string class_name(const Dataset& data, int64_t k) {
-  return k >= 0 && k < static_cast<int64_t>(data.class_names.size()) ? data.class_names[static_cast<size_t>(k)] : std::to_string(k);
-}
 
 std::unordered_map<int64_t, int64_t> originals_of(const LabelFlips& flips) {
   std::unordered_map<int64_t, int64_t> originals;
@@ -73,13 +70,13 @@ std::string suspects_csv(const Audit& audit, const AuditMethod& by, const Datase
   const Tensor order = ranked(by);
   for (int64_t rank = 0; rank < std::min(count, order.size(0)); ++rank) {
     const auto i = order[rank].item<int64_t>();
-    text += fmt::format("{},{},{},{}", rank + 1, i, quoted(class_name(data, data.targets[i].item<int64_t>())), quoted(class_name(data, audit.predicted[i].item<int64_t>())));
+    text += fmt::format("{},{},{},{}", rank + 1, i, quoted(class_name(data.class_names, data.targets[i].item<int64_t>())), quoted(class_name(data.class_names, audit.predicted[i].item<int64_t>())));
     for (const AuditMethod& m : audit.methods) text += fmt::format(",{:.6g}", m.scores[i].item<double>());
     if (audit.by_class.defined()) {
       const auto worst = audit.by_class[i].argmax().item<int64_t>();
       text += fmt::format(",{},{:.6g}", quoted(audit.classes[static_cast<size_t>(worst)]), audit.by_class[i][worst].item<double>());
     }
-    if (!flips.empty()) text += "," + (originals.contains(i) ? quoted(class_name(data, originals.at(i))) : "");
+    if (!flips.empty()) text += "," + (originals.contains(i) ? quoted(class_name(data.class_names, originals.at(i))) : "");
     text += "\n";
   }
   return text;
@@ -95,9 +92,9 @@ std::string audit_page(const Audit& audit, const AuditMethod& by, const Dataset&
     const auto i = order[rank].item<int64_t>();
     json pairs = json::array();
     for (size_t c = 0; c < audit.classes.size(); ++c) pairs.push_back({audit.classes[c], audit.by_class[i][static_cast<int64_t>(c)].item<double>()});
-    suspects.push_back({{"rank", rank + 1}, {"example", i}, {"label", class_name(data, data.targets[i].item<int64_t>())},
-                        {"predicted", class_name(data, audit.predicted[i].item<int64_t>())}, {"score", by.scores[i].item<double>()},
-                        {"flippedFrom", originals.contains(i) ? class_name(data, originals.at(i)) : ""}, {"byClass", pairs}});
+    suspects.push_back({{"rank", rank + 1}, {"example", i}, {"label", class_name(data.class_names, data.targets[i].item<int64_t>())},
+                        {"predicted", class_name(data.class_names, audit.predicted[i].item<int64_t>())}, {"score", by.scores[i].item<double>()},
+                        {"flippedFrom", originals.contains(i) ? class_name(data.class_names, originals.at(i)) : ""}, {"byClass", pairs}});
     looks.add(suspects.back(), data, i);
   }
   for (const AuditMethod& m : audit.methods) {

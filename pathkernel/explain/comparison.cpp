@@ -2,6 +2,7 @@
 
 #include <pathkernel/core/error.h>
 #include <pathkernel/core/hash.h>
+#include <pathkernel/model/own_weights.h>
 #include <pathkernel/sweep/evaluation.h>
 #include <pathkernel/sweep/measurement.h>
 #include <pathkernel/train/objective.h>
@@ -42,24 +43,16 @@ std::vector<int64_t> newly_relabelled(const Manifest& run, const Manifest& other
   return examples;
 }
 
-struct Network {
-  Tensors weights, buffers;
-};
+Tensors on(at::Device device, Tensors tensors) {
+  for (Tensor& t : tensors) t = t.to(device);
+  return tensors;
+}
 
-Network final_network(const Recording& recording, bool average, at::ScalarType precision) {
+AskedNetwork final_network(const Recording& recording, bool average, at::ScalarType precision, at::Device device) {
   const Checkpoint end = recording.checkpoint(recording.steps());
   if (average && end.average.empty())
     throw InvalidInput(fmt::format("compare: {} kept no average of its weights, but the ledger asks about it; make one with --network weights", recording.folder()));
-  return {in(precision, values(average ? end.average : end.parameters)), in(precision, values(end.buffers))};
-}
-
-Tensors outputs_of(Model& model, const Network& network, const Tensors& inputs) {
-  Tensors weights, buffers;
-  for (const NamedTensor& p : model.parameters()) weights.push_back(network.weights[weights.size()].to(p.tensor.device()));
-  for (const NamedTensor& b : model.buffers()) buffers.push_back(network.buffers[buffers.size()].to(b.tensor.device()));
-  model.bind_parameters(weights);
-  model.bind_buffers(buffers);
-  return model.forward(inputs, Mode::eval);
+  return {on(device, in(precision, values(average ? end.average : end.parameters))), on(device, in(precision, values(end.buffers)))};
 }
 
 /// The two networks' measurements [n, K] and the other's classes [n] of all queries.
@@ -69,17 +62,17 @@ struct Measured {
 
 Measured measure(const Recording& run, const Recording& other, Model& model, const Dataset& data, const Queries& queries, const LedgerSettings& settings) {
   const at::NoGradGuard no_grad;
+  const OwnWeights own(model);
   const at::ScalarType precision = settings.precision == "double" ? at::kDouble : at::kFloat;
   const bool average = settings.network == "average";
-  const Network first = final_network(run, average, precision), second = final_network(other, average, precision);
+  const at::Device device = model.parameters().front().tensor.device();
+  const AskedNetwork first = final_network(run, average, precision, device), second = final_network(other, average, precision, device);
   const auto objective = make_objective(run.manifest().objective, run.manifest().reduction);
   const auto measurement = make_measurement(settings.measure, *objective, data.class_names);
-  const at::Device device = model.parameters().front().tensor.device();
   Tensors before, after, predicted;
   for (int64_t begin = 0, n = queries.inputs.front().size(0); begin < n; begin += inputs_at_once) {
     const int64_t count = std::min(inputs_at_once, n - begin);
-    Tensors inputs;
-    for (const Tensor& t : in(precision, rows(queries.inputs, begin, count))) inputs.push_back(t.to(device));
+    const Tensors inputs = on(device, in(precision, rows(queries.inputs, begin, count)));
     const Tensor targets = queries.targets.defined() ? in(precision, {queries.targets.narrow(0, begin, count)}).front().to(device) : Tensor();
     const Tensors outputs = outputs_of(model, first, inputs);
     measurement->prepare(outputs, targets);  // what is asked is fixed by the run's own network
@@ -91,21 +84,23 @@ Measured measure(const Recording& run, const Recording& other, Model& model, con
   return {at::cat(before), at::cat(after), predicted.empty() ? Tensor() : at::cat(predicted)};
 }
 
-/// Σ c_i of these examples to one query.
+/// Σ c_i of these examples, ascending, to one query.
 double contributed(const Ledger& ledger, int64_t query, const std::vector<int64_t>& examples) {
   if (examples.empty()) return 0;
   const Shares shares = ledger.shares(query);
   const Tensor whose = shares.examples.contiguous(), values = shares.values.contiguous();
-  std::map<int64_t, double> share;
-  for (int64_t k = 0; k < whose.numel(); ++k) share.emplace(whose.const_data_ptr<int64_t>()[k], values.const_data_ptr<double>()[k]);
   double sum = 0;
-  for (const int64_t example : examples) {
-    const auto found = share.find(example);
-    if (found == share.end())
-      throw InvalidInput(fmt::format("compare: the ledger keeps {}, and example {} is not among them; ask fewer queries at a time, or make the ledger without --keep",
-                                     shares.limits(), example));
-    sum += found->second;
+  std::vector<bool> found(examples.size());
+  for (int64_t k = 0; k < whose.numel(); ++k) {
+    const int64_t example = whose.const_data_ptr<int64_t>()[k];
+    const auto place = std::lower_bound(examples.begin(), examples.end(), example);
+    if (place == examples.end() || *place != example) continue;
+    found[static_cast<size_t>(place - examples.begin())] = true;
+    sum += values.const_data_ptr<double>()[k];
   }
+  if (const auto missing = std::find(found.begin(), found.end(), false); missing != found.end())
+    throw InvalidInput(fmt::format("compare: the ledger keeps {}, and example {} is not among them; ask fewer queries at a time, or make the ledger without --keep",
+                                   shares.limits(), examples[static_cast<size_t>(missing - found.begin())]));
   return sum;
 }
 

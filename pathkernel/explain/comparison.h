@@ -37,7 +37,7 @@ struct Comparison {
   std::string words() const;
 };
 
-/// @param other  a retraining of `run` (record/retrain.h)   @param model  of their architecture; its weights are overwritten
+/// @param other  a retraining of `run` (record/retrain.h)   @param model  of their architecture; left with its own weights
 /// @param data  the training part (for names)   @param ledger  of `run`, whole path, with all queries that are asked
 /// @throws InvalidInput where `other` is no repetition of `run` or they are not complete; where the ledger is of another run, of a part of
 /// the path, or lacks a query or an example that was changed

@@ -22,11 +22,6 @@ constexpr int64_t curve_points = 500;  ///< of the measurement while training: m
 
 double at(const Tensor& row, int64_t query) { return row[query].item<double>(); }
 
-std::string class_name(const Ledger& l, int64_t k) {
-  if (k < 0) return {};
-  return k < static_cast<int64_t>(l.classes.size()) ? l.classes[k] : std::to_string(k);
-}
-
 json named(const std::vector<std::string>& names, const Tensor& by, int64_t query) {
   json pairs = json::array();
   for (size_t k = 0; k < names.size(); ++k) pairs.push_back({names[k], by[k][query].item<double>()});
@@ -66,7 +61,7 @@ json query_json(const Ledger& l, int64_t q, const Top& best) {
   const QueryInfo& info = l.queries[q];
   const Certificate& c = l.certificate;
   return {{"number", q}, {"input", info.input}, {"measurement", info.measurement}, {"setSize", info.set_size},
-          {"target", class_name(l, info.target)}, {"predicted", class_name(l, info.predicted)}, {"wrong", is_wrong(info)},
+          {"target", class_name(l.classes, info.target)}, {"predicted", class_name(l.classes, info.predicted)}, {"wrong", is_wrong(info)},
           {"initial", at(l.initial, q)}, {"final", at(l.final, q)}, {"examples", best.sum_towards + best.sum_away},
           {"terms", terms(l, q)}, {"residual", at(l.residual, q)}, {"sumTowards", best.sum_towards}, {"sumAway", best.sum_away},
           {"countTowards", best.count_towards}, {"countAway", best.count_away}, {"limits", best.limits}, {"towards", pushes(best.towards)},

@@ -1,6 +1,7 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/core/files.h>
 #include <pathkernel/core/hash.h>
+#include <pathkernel/core/json.h>
 #include <pathkernel/data/safetensors.h>
 #include <pathkernel/explain/ledger_file.h>
 #include <pathkernel/explain/unfinished_ledger.h>
@@ -79,9 +80,9 @@ void UnfinishedLedger::read() {
   holds_state_ = true;
   SafetensorsFile file = read_safetensors(path);
   const std::string asked = file.metadata["request"];
-  const json then = json::parse(asked, nullptr, false);
-  if (file.metadata["hash"] != state_hash(file.tensors, asked) || !then.is_object())
+  if (file.metadata["hash"] != state_hash(file.tensors, asked))
     throw CorruptData(fmt::format("explain: {} was changed or damaged since it was written; remove {} to begin anew", path, folder_));
+  const json then = parse_json(asked, "what was asked for, in " + path);
   if (const std::string changed = difference(json::parse(request_), then); !changed.empty())
     throw InvalidInput(fmt::format("explain: {} holds the beginning of another ledger ({}); repeat that command to finish it, remove the folder to begin anew, "
                                    "or choose another --out", folder_, changed));

@@ -1,6 +1,7 @@
 #include <pathkernel/kernel/specification.h>
 
 #include <pathkernel/core/error.h>
+#include <pathkernel/core/parse_number.h>
 
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/tensor.h>
@@ -8,7 +9,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 namespace pathkernel {
@@ -23,14 +23,6 @@ std::vector<std::string> split(std::string_view text, char separator) {
     else parts.back() += c;
   }
   return parts;
-}
-
-std::optional<double> parse_double(std::string_view text) {
-  if (text.starts_with('+')) text.remove_prefix(1);
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || text.empty() || !std::isfinite(value)) return {};
-  return value;
 }
 
 }  // namespace
@@ -69,14 +61,13 @@ std::optional<std::string> Arguments::text(const std::string& key, bool without_
 }
 
 double Arguments::to_number(const std::string& key, const std::string& text) const {
-  if (const std::optional<double> value = parse_double(text)) return *value;
+  const auto value = parse_number<double>(std::string_view(text).substr(text.starts_with('+') ? 1 : 0));
+  if (value && std::isfinite(*value)) return *value;
   throw InvalidInput(fmt::format("{}: {} is \"{}\", which is no number", owner_, key, text));
 }
 
 int64_t Arguments::to_count(const std::string& key, const std::string& text) const {
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc{} && end == text.data() + text.size() && value > 0) return value;
+  if (const auto value = parse_number<int64_t>(text); value && *value > 0) return *value;
   throw InvalidInput(fmt::format("{}: {} is \"{}\", but a positive whole number is expected", owner_, key, text));
 }
 

@@ -55,6 +55,7 @@ struct Need {
   Need operator|(const Need& other) const {
     return {all_positions || other.all_positions, own || other.own, own_all_positions || other.own_all_positions};
   }
+  Need with_own() const { return {all_positions, true, own_all_positions}; }
 };
 
 /// The state before the first layer: K = (1/C)Σ_c x_{c,s}x'_{c,s'}, Θ = 0.

@@ -1,4 +1,5 @@
 #include <pathkernel/core/error.h>
+#include <pathkernel/core/parse_number.h>
 #include <pathkernel/model/architectures.h>
 #include <pathkernel/model/lenet.h>
 #include <pathkernel/model/mlp.h>
@@ -8,7 +9,6 @@
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
-#include <charconv>
 
 namespace pathkernel {
 namespace {
@@ -20,12 +20,11 @@ std::vector<int64_t> parse_widths(const std::string& name, size_t least, const c
   std::vector<int64_t> widths;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find('-', begin), text.size());
-    int64_t width = 0;
-    const auto [last, error] = std::from_chars(text.data() + begin, text.data() + end, width);
-    if (error != std::errc() || last != text.data() + end || width < 1)
+    const auto width = parse_number<int64_t>(std::string_view(text).substr(begin, end - begin));
+    if (!width || *width < 1)
       throw InvalidInput(fmt::format("model \"{}\": \"{}\" is no layer width; write positive whole numbers, e.g. {}",
                                      name, text.substr(begin, end - begin), example));
-    widths.push_back(width);
+    widths.push_back(*width);
     begin = end + 1;
   }
   if (widths.size() < least) throw InvalidInput(fmt::format("model \"{}\": {}, e.g. {}", name, needed, example));

@@ -3,7 +3,6 @@
 #include <ATen/ops/arange.h>
 #include <fmt/format.h>
 #include <pathkernel/core/error.h>
-#include <pathkernel/sweep/evaluation.h>
 
 #include <algorithm>
 

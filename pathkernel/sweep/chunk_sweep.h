@@ -2,6 +2,7 @@
 
 #include <pathkernel/sweep/adjoint.h>
 #include <pathkernel/sweep/books.h>
+#include <pathkernel/sweep/evaluation.h>
 #include <pathkernel/sweep/query_chunk.h>
 #include <pathkernel/sweep/sweep.h>
 #include <pathkernel/sweep/uncertainty.h>
@@ -11,11 +12,6 @@
 #include <vector>
 
 namespace pathkernel {
-
-/// The network that the queries ask about, at the window's end and in the evaluation precision.
-struct AskedNetwork {
-  Tensors weights, buffers;
-};
 
 /// The window in stretches that are replayed and swept one at a time, first to last: cut at checkpoints, each cut moved up to where a
 /// block of `stride` steps (counted from window.from) begins.

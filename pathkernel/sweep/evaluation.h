@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pathkernel/core/tensors.h>
+#include <pathkernel/model/model.h>
 
 namespace pathkernel {
 
@@ -17,5 +18,13 @@ inline Tensors rows(const Tensors& tensors, int64_t first, int64_t count) {
   for (const Tensor& t : tensors) out.push_back(t.narrow(0, first, count));
   return out;
 }
+
+/// A network that queries are asked of: weights and buffers in the evaluation precision.
+struct AskedNetwork {
+  Tensors weights, buffers;
+};
+
+/// What it gives in eval mode, without a graph. The model stays bound to it.
+Tensors outputs_of(Model& model, const AskedNetwork& network, const Tensors& inputs);
 
 }  // namespace pathkernel

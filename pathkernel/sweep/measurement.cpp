@@ -4,8 +4,7 @@
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 #include <pathkernel/core/error.h>
-
-#include <charconv>
+#include <pathkernel/core/parse_number.h>
 
 namespace pathkernel {
 namespace {
@@ -125,11 +124,9 @@ std::unique_ptr<Measurement> make_measurement(const std::string& name, const Obj
   if (name == "loss") return std::make_unique<Loss>(objective);
   for (const std::string kind : {"logit", "output"}) {
     if (name.rfind(kind + ":", 0) != 0) continue;
-    int64_t index = -1;
-    const char* begin = name.data() + kind.size() + 1;
-    const auto [end, error] = std::from_chars(begin, name.data() + name.size(), index);
-    if (error != std::errc() || end != name.data() + name.size() || index < 0) break;
-    return std::make_unique<Coordinates>(kind, index, class_names);
+    const auto index = parse_number<int64_t>(name.substr(kind.size() + 1));
+    if (!index || *index < 0) break;
+    return std::make_unique<Coordinates>(kind, *index, class_names);
   }
   throw InvalidInput(fmt::format("explain: --measure '{}' is not known; one of log-odds, margin, log-prob, logit:K, logits, loss, output:K", name));
 }

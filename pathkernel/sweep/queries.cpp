@@ -4,23 +4,14 @@
 #include <fmt/format.h>
 #include <pathkernel/core/error.h>
 #include <pathkernel/data/npy.h>
+#include <pathkernel/data/row_ranges.h>
 
-#include <charconv>
 #include <sstream>
 
 namespace pathkernel {
 namespace {
 
-int64_t whole_number(const std::string& text, const std::string& specification) {
-  int64_t value = -1;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0) {
-    throw InvalidInput(fmt::format("queries '{}': '{}' is no row number; write for example test:0-15, train:3,5,9 or test:all", specification, text));
-  }
-  return value;
-}
-
-std::vector<int64_t> row_numbers(const std::string& list, const std::string& specification, const std::string& part, int64_t size) {
+std::vector<int64_t> row_numbers(const std::string& list, const std::string& specification, int64_t size) {
   std::vector<int64_t> rows;
   if (list == "all") {
     for (int64_t k = 0; k < size; ++k) rows.push_back(k);
@@ -28,12 +19,8 @@ std::vector<int64_t> row_numbers(const std::string& list, const std::string& spe
   }
   std::stringstream pieces(list);
   for (std::string piece; std::getline(pieces, piece, ',');) {
-    const size_t dash = piece.find('-');
-    const int64_t first = whole_number(piece.substr(0, dash), specification);
-    const int64_t last = dash == std::string::npos ? first : whole_number(piece.substr(dash + 1), specification);
-    if (last < first) throw InvalidInput(fmt::format("queries '{}': {}-{} runs backwards", specification, first, last));
-    if (last >= size) throw InvalidInput(fmt::format("queries '{}': row {} is out of range; the {} part has {} examples (0 to {})", specification, last, part, size, size - 1));
-    for (int64_t k = first; k <= last; ++k) rows.push_back(k);
+    const RowRange range = parse_row_range(piece, fmt::format("queries '{}'", specification), size);
+    for (int64_t k = range.first; k <= range.last; ++k) rows.push_back(k);
   }
   if (rows.empty()) throw InvalidInput(fmt::format("queries '{}': no rows are named; write for example test:0-15", specification));
   return rows;
@@ -41,7 +28,7 @@ std::vector<int64_t> row_numbers(const std::string& list, const std::string& spe
 
 Queries from_part(const std::string& specification, const std::string& part, const std::string& list, const Dataset& data) {
   if (data.size() == 0) throw InvalidInput(fmt::format("queries '{}': the data have no {} part; ask about train:ROWS, or FILE.npy with inputs", specification, part));
-  const std::vector<int64_t> rows = row_numbers(list, specification, part, data.size());
+  const std::vector<int64_t> rows = row_numbers(list, specification, data.size());
   const Tensor indices = at::tensor(rows, at::kLong);
   Queries queries;
   queries.inputs = {data.inputs.index_select(0, indices)};

@@ -5,8 +5,9 @@
 #include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 #include <pathkernel/core/error.h>
+#include <pathkernel/core/parse_number.h>
+#include <pathkernel/data/row_ranges.h>
 
-#include <charconv>
 #include <cmath>
 #include <fstream>
 #include <sstream>
@@ -19,12 +20,6 @@ namespace {
 std::string trimmed(const std::string& text) {
   const size_t first = text.find_first_not_of(" \t\r");
   return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
-
-template <class Number>
-bool parse(const std::string& text, Number& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
 }
 
 /// One line of a file of sets.
@@ -53,19 +48,17 @@ class SetLine {
     double weight = 1;
     if (star != std::string::npos) {
       weighted_ = true;
-      if (!parse(trimmed(item.substr(star + 1)), weight) || !std::isfinite(weight)) fail(fmt::format("'{}' has no weight behind its *", item));
+      const auto number = parse_number<double>(trimmed(item.substr(star + 1)));
+      if (!number || !std::isfinite(*number)) fail(fmt::format("'{}' has no weight behind its *", item));
+      weight = *number;
     }
     const std::string rows = trimmed(item.substr(0, star));
     if (rows == "all") {
       for (int64_t place = 0; place < inputs_; ++place) take(place, weight, rows);
       return;
     }
-    const size_t dash = rows.find('-');
-    int64_t first = -1, last = -1;
-    if (!parse(rows.substr(0, dash), first) || first < 0) fail(fmt::format("'{}' is no row number", rows));
-    if (dash == std::string::npos) last = first;
-    else if (!parse(rows.substr(dash + 1), last) || last < first) fail(fmt::format("'{}' is no range of rows", rows));
-    for (int64_t row = first; row <= last; ++row) {
+    const RowRange range = parse_row_range(rows, where_);
+    for (int64_t row = range.first; row <= range.last; ++row) {
       const auto found = place_of_row_.find(row);
       if (found == place_of_row_.end()) fail(fmt::format("row {} is not among the queries; ask for it with --queries too", row));
       take(found->second, weight, rows);

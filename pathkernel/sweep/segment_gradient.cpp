@@ -4,11 +4,11 @@
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 #include <pathkernel/core/error.h>
+#include <pathkernel/core/parse_number.h>
 #include <pathkernel/tangent/capture.h>
 #include <pathkernel/tangent/contraction.h>
 #include <pathkernel/tangent/decisions.h>
 
-#include <charconv>
 #include <cmath>
 
 namespace pathkernel {
@@ -183,8 +183,8 @@ GradientRule GradientRule::parse(const std::string& name, int64_t panels) {
   rule.kind = points == "left" ? Kind::left : Kind::gauss;
   if (points == "left" || points == "midpoint") return rule;
   if (points.rfind("gauss:", 0) == 0) {
-    const auto [end, error] = std::from_chars(points.data() + 6, points.data() + points.size(), rule.nodes);
-    if (error == std::errc() && end == points.data() + points.size() && rule.nodes >= 1 && rule.nodes <= 64) return rule;
+    rule.nodes = parse_number<int64_t>(points.substr(6)).value_or(0);
+    if (rule.nodes >= 1 && rule.nodes <= 64) return rule;
   }
   throw InvalidInput(fmt::format("explain: --rule '{}' is not known; one of secant, gauss:Q (Q nodes, 1 to 64), midpoint, left, each of the last three also with ,closed", name));
 }

@@ -5,7 +5,6 @@
 #include <ATen/ops/where.h>
 #include <fmt/format.h>
 #include <pathkernel/core/error.h>
-#include <pathkernel/sweep/evaluation.h>
 
 #include <algorithm>
 

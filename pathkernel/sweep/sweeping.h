@@ -25,7 +25,6 @@ class Sweeping {
   void keep(const ChunkSweep::Shared& shared, int64_t chunk, int64_t chunks_done, int64_t stretches_left, const ChunkSweep* walk) const;
   const SweepState* take_up(ChunkSweep::Shared& shared, int64_t chunk) const;
   Tensor targets(int64_t first, int64_t count) const { return targets_.defined() ? targets_.narrow(0, first, count) : targets_; }
-  Tensors outputs_of(const Tensors& inputs);
   Tensors ask(Measurement& measurement, const Tensors& inputs, const Tensor& targets);
   std::unique_ptr<Measurement> new_measurement() const;
   QueryChunk asked(int64_t first, int64_t count, const SweepPlan& plan, Ledger& ledger);
@@ -45,7 +44,7 @@ class Sweeping {
   std::unique_ptr<Measurement> measurement_;  ///< asked about the first input: K, words
   Tensors inputs_;   ///< of the queries, in the evaluation precision
   Tensor targets_;
-  AskedNetwork final_;
+  AskedNetwork final_;  ///< at the window's end
   int64_t K_ = 1;    ///< measurements of an input
 };
 

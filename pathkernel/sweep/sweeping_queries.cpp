@@ -8,7 +8,6 @@
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 #include <pathkernel/core/error.h>
-#include <pathkernel/sweep/evaluation.h>
 #include <pathkernel/sweep/query_infos.h>
 
 #include <algorithm>
@@ -21,16 +20,9 @@ void tell(const std::vector<QueryInfo>& infos, Ledger& ledger) { ledger.queries.
 
 }  // namespace
 
-Tensors Sweeping::outputs_of(const Tensors& inputs) {
-  const at::AutoGradMode off(false);
-  model_.bind_parameters(final_.weights);
-  model_.bind_buffers(final_.buffers);
-  return model_.forward(inputs, Mode::eval);
-}
-
 /// Fixes what is asked of these inputs by the network at the window's end (the predicted class).
 Tensors Sweeping::ask(Measurement& measurement, const Tensors& inputs, const Tensor& targets) {
-  const Tensors outputs = outputs_of(inputs);
+  const Tensors outputs = outputs_of(model_, final_, inputs);
   measurement.prepare(outputs, targets);
   return outputs;
 }
@@ -92,7 +84,7 @@ Tensor Sweeping::wrong() {
   Tensors found;
   for (int64_t first = 0; first < queries_.input_count(); first += at_a_time) {
     const int64_t count = std::min(at_a_time, queries_.input_count() - first);
-    const Tensor scores = outputs_of(rows(inputs_, first, count))[0].flatten(1);
+    const Tensor scores = outputs_of(model_, final_, rows(inputs_, first, count))[0].flatten(1);
     if (scores.size(1) < 2) throw InvalidInput("explain: --aggregate wrong needs a network that gives class scores; use mean, or a file of sets");
     found.push_back((scores.argmax(1) != targets(first, count)).nonzero().squeeze(1).cpu() + first);
   }

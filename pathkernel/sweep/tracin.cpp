@@ -106,10 +106,11 @@ class Scores {
         dtype_(parse_dtype(recording.manifest().dtype)), steps_(chosen_checkpoints(recording, options.checkpoints)) {
     replay_.restore(recording.steps());
     const at::AutoGradMode off(false);
+    const Tensor of_sets = weights_of_sets();
     for (int64_t first = 0; first < queries.input_count(); first += at_a_time) {  // what is asked of each input is fixed by the final network
       const int64_t count = std::min(at_a_time, queries.input_count() - first);
       Piece piece{rows(in(dtype_, queries.inputs), first, count), queries.targets.defined() ? in(dtype_, {queries.targets})[0].narrow(0, first, count) : Tensor(),
-                  make_measurement(options.measure, objective(), data.class_names), first};
+                  make_measurement(options.measure, objective(), data.class_names), first, of_sets.defined() ? of_sets.narrow(1, first, count) : Tensor()};
       const Tensors outputs = model.forward(piece.inputs, Mode::eval);
       piece.measurement->prepare(outputs, piece.targets);
       if (queries.sets.empty()) {
@@ -147,6 +148,7 @@ class Scores {
     Tensor targets;
     std::unique_ptr<Measurement> measurement;
     int64_t first;
+    Tensor weights;  ///< [sets, inputs of the piece]; undefined: each input is a query of its own
   };
 
   const Objective& objective() const { return replay_.trainer().objective(); }
@@ -186,14 +188,15 @@ class Scores {
       return;
     }
     if (piece.first == 0) row.zero_();
-    row.add_(at::matmul(weights_in(piece), exact).reshape(-1));
+    row.add_(at::matmul(piece.weights, exact).reshape(-1));
   }
 
-  /// [sets, inputs of the piece]
-  Tensor weights_in(const Piece& piece) const {
+  /// [sets, inputs]; undefined without sets
+  Tensor weights_of_sets() const {
+    if (queries_.sets.empty()) return {};
     Tensor weights = at::zeros({queries_.asked(), queries_.input_count()}, at::kDouble);
     for (int64_t s = 0; s < queries_.asked(); ++s) weights[s].index_add_(0, queries_.sets[size_t(s)].members, queries_.sets[size_t(s)].weights);
-    return weights.narrow(1, piece.first, piece.inputs.front().size(0));
+    return weights;
   }
 
   /// ∇m of all queries at the checkpoint that the model is at: one set per measurement k.
@@ -213,7 +216,7 @@ class Scores {
             join(all[k].parameters[l], list);
             continue;
           }
-          const Tensor sum = weighted_sums(list, weights_in(piece).to(list.front().left.options()), list.front().numbers);
+          const Tensor sum = weighted_sums(list, piece.weights.to(list.front().left.options()), list.front().numbers);
           FactorList& sums = all[k].parameters[l];
           if (sums.empty()) sums = {dense_factor(sum)};
           else sums[0].left.add_(sum);

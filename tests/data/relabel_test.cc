@@ -79,9 +79,9 @@ TEST(Examples, AreAListOrAFile) {
 
 TEST(Examples, WhatIsNoneIsRefused) {
   EXPECT_REFUSED(InvalidInput, "there are 20", read_examples("20", 20));
-  EXPECT_REFUSED(InvalidInput, "there is no example 999999999999", read_examples("0-999999999999", 20));
+  EXPECT_REFUSED(InvalidInput, "row 999999999999 is out of range", read_examples("0-999999999999", 20));
   EXPECT_REFUSED(InvalidInput, "runs backwards", read_examples("7-3", 20));
-  EXPECT_REFUSED(InvalidInput, "'-3' is no number", read_examples("-3", 20));
+  EXPECT_REFUSED(InvalidInput, "'-3' is no row number", read_examples("-3", 20));
   EXPECT_REFUSED(InvalidInput, "names no examples", read_examples(",", 20));
   const Scratch scratch;
   write_file(scratch.path("words.txt"), "three\n");

@@ -36,7 +36,10 @@ struct Pair {
   Ledger ledger(const std::string& which, const std::string& measure = "log-odds") const { return run.explain(queries(which), testing::in_double(measure)); }
   Comparison compare(const std::string& which, const Ledger& ledger) const {
     const auto model = run.model();
-    return pathkernel::compare(run.open(), other(), *model, data.train, queries(which), ledger);
+    const Tensor own = model->parameters().front().tensor;
+    const Comparison c = pathkernel::compare(run.open(), other(), *model, data.train, queries(which), ledger);
+    EXPECT_TRUE(model->parameters().front().tensor.is_alias_of(own)) << "whose model it is finds its own weights in it";
+    return c;
   }
 
   TrainTest data;

@@ -85,6 +85,15 @@ def test_audit_without_flips_prints_no_quality(honest):
     assert "flipped_from" not in (honest / "audit" / "suspects.csv").read_text()
 
 
+def test_out_that_cannot_be_written_is_refused_before_the_work(honest, tmp_path):
+    taken = tmp_path / "taken"
+    taken.write_text("precious")
+    for out in (taken, "/proc/nowhere/audit"):
+        done = run("audit", honest, "--queries", "nonsense", "--out", out, code=3)
+        assert f"audit: --out {out} cannot be made" in done.stderr
+    assert taken.read_text() == "precious"
+
+
 def test_tracin_says_that_it_is_no_account(flipped):
     out = flipped.parent / "tracin"
     text = run("explain", flipped, "--method", "tracin", "--checkpoints", 3, "--measure", "loss", "--queries", "test:0-9", "--out", out).stdout

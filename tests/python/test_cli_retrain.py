@@ -8,17 +8,6 @@ import pytest
 from safetensors.numpy import load_file
 
 
-@pytest.fixture
-def data(tmp_path):
-    return program.write_data(tmp_path / "data")
-
-
-@pytest.fixture
-def recording(data, tmp_path):
-    program.run("train", "--data", data, "--model", "mlp:6-8-3", "--batch", 8, "--epochs", 3, "--momentum", 0.9, "--out", tmp_path / "run")
-    return tmp_path / "run"
-
-
 def info(folder):
     return program.run_json("info", folder)
 

@@ -14,11 +14,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 
-@pytest.fixture
-def data(tmp_path):
-    return program.write_data(tmp_path / "data")
-
-
 def train(data, out, *arguments, **options):
     return program.run("train", "--data", data, "--model", "mlp:6-8-3", "--batch", 8, "--out", out, *arguments, **options)
 

@@ -390,6 +390,18 @@ def test_explain_interrupted(explained, tmp_path):
     assert files_of(out) == explained[1]
 
 
+def test_explain_of_sets_goes_on_with_what_was_saved(explained, tmp_path):
+    command = [*explained[0], "--aggregate", "by-class", "--measure", "loss"]
+    program.run(*command, "--save-every", 0, "--out", tmp_path / "whole")
+    out = tmp_path / "ledger"
+    with explaining(command, out):
+        pass
+    assert not out.exists()
+    assert "(aggregate  instead of by-class" in program.run(*explained[0], "--out", out, code=3).stderr
+    assert "going on with what was left" in program.run(*command, "--out", out).stderr
+    assert files_of(out) == files_of(tmp_path / "whole")
+
+
 def test_explain_asked_for_otherwise_is_refused(explained, unfinished):
     out, partial = unfinished
     before = files_of(partial)

@@ -76,8 +76,8 @@ TEST(Refusal, AGradientThatIsNotTheSumOfItsExamples) {
 
 TEST(Refusal, QueriesThatAreNotUnderstood) {
   const TrainTest data = data_parts();
-  EXPECT_REFUSED(InvalidInput, "row 6 is out of range; the test part has 6 examples (0 to 5)", select_queries("test:0-6", data));
-  EXPECT_REFUSED(InvalidInput, "row 18 is out of range; the train part has 18", select_queries("train:3,18", data));
+  EXPECT_REFUSED(InvalidInput, "row 6 is out of range; there are 6 examples (0 to 5)", select_queries("test:0-6", data));
+  EXPECT_REFUSED(InvalidInput, "row 18 is out of range; there are 18", select_queries("train:3,18", data));
   EXPECT_REFUSED(InvalidInput, "runs backwards", select_queries("test:3-1", data));
   EXPECT_REFUSED(InvalidInput, "'x' is no row number", select_queries("test:x", data));
   EXPECT_REFUSED(InvalidInput, "no row number", select_queries("test:-1", data));

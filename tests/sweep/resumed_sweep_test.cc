@@ -5,6 +5,7 @@
 #include <pathkernel/data/batch_order.h>
 #include <pathkernel/data/safetensors.h>
 #include <pathkernel/explain/ledger_file.h>
+#include <pathkernel/sweep/query_sets.h>
 
 #include <functional>
 #include <optional>
@@ -50,6 +51,7 @@ struct Case {
   int64_t accumulate = 1;
   std::string network = "mlp:5-6-3";
   std::vector<int64_t> shape = {5};
+  bool sets = false;
 };
 
 std::vector<Case> cases() {
@@ -65,6 +67,7 @@ std::vector<Case> cases() {
   all.push_back({"accumulate", {.name = "adam", .lr = 0.02}, [](SweepOptions&) {}, 0, 2});
   all.push_back({"largest_kept", {.lr = 0.1, .momentum = 0.9}, [](SweepOptions& o) { o.keep = 4; }});
   all.push_back({"coupled", {.lr = 0.05, .momentum = 0.9, .weight_decay = 0.01}, [](SweepOptions&) {}, 0, 1, "resnet:2-4-5-3", {2, 6, 5}});
+  all.push_back({.name = "sets", .optimizer = {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1}, .sets = true});
   all.push_back({"single", {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1}, [](SweepOptions& o) { o.precision = at::kFloat; }});
   return all;
 }
@@ -86,7 +89,11 @@ TEST_P(ResumedSweep, WritesTheSameLedger) {
   const bool single = c.name == "single";
   if (single) data.inputs = data.inputs.to(at::kFloat);
   const testing::RecordedRun run(testing::network(c.network, "tanh", single ? at::kFloat : at::kDouble), data, manifest, shuffled_batches(18, 7, 4, 5));
-  const Queries queries = testing::first_inputs(data, 3);
+  Queries queries = testing::first_inputs(data, c.sets ? 8 : 3);
+  if (c.sets) {
+    queries.sets = {mean_of("all", at::arange(8, at::kLong)), mean_of("even", at::arange(0, 8, 2, at::kLong)),
+                    {"contrast", at::tensor({1, 6}, at::kLong), at::tensor({1.0, -2.0}, at::kDouble)}};
+  }
   SweepOptions options = testing::in_double("logits");
   c.options(options);
   // The least memory that is enough, about: several chunks.

@@ -13,11 +13,7 @@ class Activation : public SingleLayer {
   std::string specification() const override { return phi_->specification(); }
 
  protected:
-  Need need(const Need& of_output) const override {
-    Need need = of_output;
-    need.own = true;
-    return need;
-  }
+  Need need(const Need& of_output) const override { return of_output.with_own(); }
 
   void propagate(KernelState& state, uint64_t) const override {
     if (!state.gaussian)

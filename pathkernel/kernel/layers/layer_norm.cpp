@@ -14,11 +14,7 @@ class LayerNorm : public SingleLayer {
   std::string specification() const override { return eps_ == 1e-12 ? "layernorm" : "layernorm:eps=" + print_number(eps_); }
 
  protected:
-  Need need(const Need& of_output) const override {
-    Need need = of_output;
-    need.own = true;
-    return need;
-  }
+  Need need(const Need& of_output) const override { return of_output.with_own(); }
 
   void propagate(KernelState& state, uint64_t) const override {
     if (!state.gaussian)

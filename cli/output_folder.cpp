@@ -1,0 +1,24 @@
+#include "output_folder.h"
+
+#include <pathkernel/core/error.h>
+
+#include <fmt/format.h>
+
+#include <unistd.h>
+
+#include <filesystem>
+
+namespace pathkernel::cli {
+
+void check_writable(const std::string& command, const std::string& out) {
+  namespace fs = std::filesystem;
+  fs::path there = fs::absolute(out);  // what is there of the way to it
+  while (!fs::exists(there) && there.has_relative_path()) there = there.parent_path();
+  const fs::path probe = there / fmt::format(".pathkernel-{}", ::getpid());
+  std::error_code error;
+  fs::create_directory(probe, error);
+  if (error) throw InvalidInput(fmt::format("{}: --out {} cannot be made ({}); name another folder", command, out, error.message()));
+  fs::remove(probe);
+}
+
+}  // namespace pathkernel::cli
