@@ -71,6 +71,16 @@ Tensors returned_tensors(const torch::jit::Stack& stack, size_t from) {
   return out;
 }
 
+/// The tensor that an operation writes to in place; undefined where it writes to none.
+Tensor written_by(const c10::OperatorHandle& op, const std::vector<c10::IValue>& arguments) {
+  Tensor written;
+  for (size_t a = 0; a < arguments.size(); ++a) {
+    const auto* alias = op.schema().arguments()[a].alias_info();
+    if (alias != nullptr && alias->isWrite() && arguments[a].isTensor()) written = arguments[a].toTensor();
+  }
+  return written;
+}
+
 void run_composite(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack) {
   // Below the tape's key, which stays included: the parts are seen one by one.
   op.redispatchBoxed(keys & c10::DispatchKeySet(c10::DispatchKeySet::FULL_AFTER, tape_key), stack);
@@ -138,16 +148,8 @@ MathAttention::~MathAttention() {
   at::globalContext().setSDPUseMemEfficient(efficient_);
 }
 
-void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
-  const auto& schema = op.schema();
-  const size_t count = schema.arguments().size();
-  const size_t base = stack->size() - count;
-  std::vector<c10::IValue> arguments(stack->begin() + int64_t(base), stack->end());
-
-  std::vector<Slot> slots;
-  Tensors slot_tensors;
-  bool active = false, owned = false, decided = false;
-  bool enters = false;  // something that needs a gradient and belongs to no example: a parameter, or made of parameters (forwards: anything)
+Capture::State::Reads Capture::State::read(const c10::OperatorHandle& op, const std::vector<c10::IValue>& arguments) const {
+  Reads out;
   each_tensor(arguments, [&](int32_t argument, int32_t position, const Tensor& tensor) {
     const ValueId id = tape.find(tensor);
     if (side == Side::forward) refuse_unseen_graph(id == no_value ? nullptr : &tape.values[size_t(id)], tensor, op);
@@ -155,67 +157,76 @@ void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stac
       refuse_hidden_parameter(tensor, op);
       return;
     }
-    slots.push_back({argument, position, id});
-    slot_tensors.push_back(tensor);
-    const bool one_active = is_active(id, tensor), one_shared = tape.values[size_t(id)].shared();
-    active = active || one_active;
-    decided = decided || tape.values[size_t(id)].decision;
-    owned = owned || !one_shared;
-    enters = enters || (one_active && one_shared);
+    const Value& value = tape.values[size_t(id)];
+    out.slots.push_back({argument, position, id});
+    out.tensors.push_back(tensor);
+    const bool one_active = is_active(id, tensor), one_shared = value.shared();
+    out.active = out.active || one_active;
+    out.decided = out.decided || value.decision;
+    out.owned = out.owned || !one_shared;
+    out.enters = out.enters || (one_active && one_shared);
   });
+  return out;
+}
 
-  if (active) {
-    for (const Slot& slot : slots) {
-      if (!tape.values[size_t(slot.value)].refusal.empty()) throw CoupledBatch(tape.values[size_t(slot.value)].refusal);
-    }
+void Capture::State::refuse_unfollowed(const c10::OperatorHandle& op, const Reads& reads) const {
+  if (!reads.active) return;
+  for (const Slot& slot : reads.slots) {
+    if (!tape.values[size_t(slot.value)].refusal.empty()) throw CoupledBatch(tape.values[size_t(slot.value)].refusal);
   }
-  if (slots.empty()) {
-    c10::impl::ExcludeDispatchKeyGuard below(tape_key);
+  if (side != Side::query) return;
+  const std::string& name = op.schema().name();
+  if (name == "aten::_local_scalar_dense" || name == "aten::item") {
+    throw InvalidInput("the tape: the model reads a number out of a tensor that depends on its parameters (" + name +
+                       "); what it does with the number cannot be followed. Keep it a tensor, or detach the decision from the output.");
+  }
+  if (hides_a_jump(name)) {
+    throw InvalidInput("the tape: " + name + " jumps without showing where; write it as x − floor(x / m)·m, so that the jumps can be told " +
+                       "from the slope");
+  }
+}
+
+void Capture::State::run(const c10::OperatorHandle& op, torch::jit::Stack* stack, size_t base) const {
+  const c10::impl::ExcludeDispatchKeyGuard below(tape_key);
+  if (side != Side::query) {
     op.callBoxed(stack);
     return;
   }
-  if (side == Side::query && active && (schema.name() == "aten::_local_scalar_dense" || schema.name() == "aten::item")) {
-    throw InvalidInput("the tape: the model reads a number out of a tensor that depends on its parameters (" + schema.name() +
-                       "); what it does with the number cannot be followed. Keep it a tensor, or detach the decision from the output.");
-  }
+  const at::AutoGradMode off(false);
+  if (!run_own(op, stack, base)) op.callBoxed(stack);
+}
 
-  // Which argument does it write to?
-  int32_t written = -1;
-  for (size_t a = 0; a < count; ++a) {
-    const auto* alias = schema.arguments()[a].alias_info();
-    if (alias != nullptr && alias->isWrite() && arguments[a].isTensor()) written = int32_t(a);
+void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  const size_t base = stack->size() - op.schema().arguments().size();
+  std::vector<c10::IValue> arguments(stack->begin() + int64_t(base), stack->end());
+  Reads reads = read(op, arguments);
+  if (reads.slots.empty()) {
+    const c10::impl::ExcludeDispatchKeyGuard below(tape_key);
+    op.callBoxed(stack);
+    return;
   }
-  if (side == Side::query && active && hides_a_jump(schema.name())) {
-    throw InvalidInput("the tape: " + schema.name() + " jumps without showing where; write it as x − floor(x / m)·m, so that the jumps can be told from the slope");
-  }
+  refuse_unfollowed(op, reads);
+  const Tensor target = written_by(op, arguments);
   const bool renames_only = op.hasTag(at::Tag::inplace_view);
-  const Tensor target = written >= 0 ? arguments[size_t(written)].toTensor() : Tensor();
-  if (side == Side::query ? active : enters) {
-    for (const Slot& slot : slots) keep_input(slot.value);
+  if (side == Side::query ? reads.active : reads.enters) {
+    for (const Slot& slot : reads.slots) keep_input(slot.value);
   }
   if (target.defined() && !renames_only) keep_overwritten(target);
+  run(op, stack, base);
 
-  {
-    c10::impl::ExcludeDispatchKeyGuard below(tape_key);
-    if (side == Side::query) {
-      at::AutoGradMode off(false);
-      if (!run_own(op, stack, base)) op.callBoxed(stack);
-    } else {
-      op.callBoxed(stack);
-    }
-  }
-
-  Node node{op, std::move(arguments), std::move(slots), {}, op.operator_name().name, false};
+  Node node{op, std::move(arguments), std::move(reads.slots), {}, op.operator_name().name, false};
   if (target.defined()) {
-    auto functional = functional_form(op);
+    const auto functional = functional_form(op);
     if (!functional) {
-      if (active) throw InvalidInput("the tape: " + node.name + " writes into a tensor that depends on parameters and has no functional form; use the operation that returns a new tensor");
-      return;
+      if (!reads.active) return;
+      throw InvalidInput("the tape: " + node.name + " writes into a tensor that depends on parameters and has no functional form; " +
+                         "use the operation that returns a new tensor");
     }
     node.op = *functional;
     node.name = functional->operator_name().name;
   }
-  record(std::move(node), slot_tensors, returned_tensors(*stack, base), {active, enters, owned, active || decided, target, renames_only});
+  const Seen seen{reads.active, reads.enters, reads.owned, reads.active || reads.decided, target, renames_only};
+  record(std::move(node), reads.tensors, returned_tensors(*stack, base), seen);
 }
 
 bool Capture::State::is_active(ValueId id, const Tensor& tensor) const {

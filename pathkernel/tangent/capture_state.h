@@ -40,6 +40,16 @@ struct Capture::State {
   ValueId add_value(Value value, const Tensor& tensor);
 
  private:
+  /// What an operation reads that the tape knows, and what that is together.
+  struct Reads {
+    std::vector<Slot> slots;
+    Tensors tensors;       ///< of the slots
+    bool active = false, owned = false, decided = false;
+    bool enters = false;   ///< something that needs a gradient and belongs to no example: a parameter, or made of parameters (forwards: anything)
+  };
+  Reads read(const c10::OperatorHandle& op, const std::vector<c10::IValue>& arguments) const;
+  void refuse_unfollowed(const c10::OperatorHandle& op, const Reads& reads) const;
+  void run(const c10::OperatorHandle& op, torch::jit::Stack* stack, size_t base) const;
   bool is_active(ValueId id, const Tensor& tensor) const;
   void refuse_hidden_parameter(const Tensor& tensor, const c10::OperatorHandle& op) const;
   void refuse_unseen_graph(const Value* value, const Tensor& tensor, const c10::OperatorHandle& op) const;
