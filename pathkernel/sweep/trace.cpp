@@ -29,7 +29,9 @@ LinearForm in_precision(LinearForm form, at::ScalarType precision) {
 /// What the run's own arithmetic may be off by, per size of the numbers that are added.
 struct Allowance {
   double weights, terms, least, parts;
-  static Allowance of(at::ScalarType dtype) { return dtype == at::kDouble ? Allowance{1e-14, 1e-9, 1e-300, 1e-12} : Allowance{1e-6, 2e-3, 1e-37, 1e-5}; }
+  static Allowance of(at::ScalarType dtype) {
+    return dtype == at::kDouble ? Allowance{1e-14, 1e-9, 1e-300, 1e-12} : Allowance{1e-6, 2e-3, 1e-37, 1e-5};
+  }
 };
 
 /// Parameters, optimizer memory and average between two steps.
@@ -123,7 +125,9 @@ void Tracer::take_from(const SweepState& state) {
 }
 
 void Tracer::Impl::note_drift(int64_t s) {
-  if (options.strict) throw ReplayMismatch(fmt::format("replay of {} differs from the recording at step {} (stopped because of --strict)", recording.folder(), s));
+  if (options.strict) {
+    throw ReplayMismatch(fmt::format("replay of {} differs from the recording at step {} (stopped because of --strict)", recording.folder(), s));
+  }
   if (first_drift < 0 || s < first_drift) first_drift = s;
 }
 
@@ -150,7 +154,8 @@ Tensor Tracer::Impl::sum_of_gradients(const StepTrace& trace, size_t l) const {
   const Tensor& w = trace.weights[l];
   Tensor sum;
   for (const Pass& pass : trace.passes) {
-    const Tensor part = pass.coupled ? pass.coupled->gradient[l] : sum_over_examples(pass.gradients.parameters[l], w.numel(), w.options().dtype(options.precision));
+    const Tensor part = pass.coupled ? pass.coupled->gradient[l]
+                                     : sum_over_examples(pass.gradients.parameters[l], w.numel(), w.options().dtype(options.precision));
     if (part.defined()) sum = sum.defined() ? sum + part : part;
   }
   return sum.defined() ? sum : at::zeros({w.numel()}, w.options().dtype(options.precision));
@@ -170,11 +175,14 @@ void Tracer::Impl::check_batch(const StepTrace& trace, size_t l, const Tensor& s
       if (batch_gradients[k].defined()) terms = std::max(terms, largest(batch_gradients[k]));
     }
     if (pass.coupled) continue;
-    for (const Factor& f : pass.gradients.parameters[l]) terms = std::max(terms, largest(f.left) * (f.right.defined() ? largest(f.right) : 1) * double(f.terms()));
+    for (const Factor& f : pass.gradients.parameters[l]) {
+      terms = std::max(terms, largest(f.left) * (f.right.defined() ? largest(f.right) : 1) * double(f.terms()));
+    }
   }
   if (d.off <= terms * (float64 ? 1e-14 : 1e-5)) return;
-  throw InvariantViolated(fmt::format("step {}: the per-example gradients of parameter '{}' do not add up to the batch's gradient (off by {:.2g}, gradient at most {:.2g}); "
-                                      "the parameter is used in a way the tape does not see", trace.step, model.parameters()[l].name, d.off, std::max(d.of_a, d.of_b)));
+  throw InvariantViolated(fmt::format("step {}: the per-example gradients of parameter '{}' do not add up to the batch's gradient "
+                                      "(off by {:.2g}, gradient at most {:.2g}); the parameter is used in a way the tape does not see",
+                                      trace.step, model.parameters()[l].name, d.off, std::max(d.of_a, d.of_b)));
 }
 
 // ρ, m̂ and the average's rounding, from the stored numbers, with the coefficients the sweep will use.
@@ -197,7 +205,10 @@ void Tracer::Impl::roundings(StepTrace& trace, size_t l, const State& before, St
     return;
   }
   // The form is asserted of the gradient that the optimizer was given.
-  Rounded own{{w, next, r.numbers.m0, r.numbers.m1, clipped(trace, l, gradients.own[l])}, r.numbers.m0.defined() ? flat64(r.numbers.m0).clone() : Tensor(), at::empty_like(r.rho), {}};
+  Rounded own{{w, next, r.numbers.m0, r.numbers.m1, clipped(trace, l, gradients.own[l])},
+              r.numbers.m0.defined() ? flat64(r.numbers.m0).clone() : Tensor(),
+              at::empty_like(r.rho),
+              {}};
   own.sizes = step_rounding(trace.form[l], own.numbers, own.exact_memory, own.rho);
   check_form(trace, l, own);
 }
@@ -207,12 +218,14 @@ void Tracer::Impl::check_form(const StepTrace& trace, size_t l, const Rounded& r
   const Allowance allowance = Allowance::of(r.numbers.w0.scalar_type());
   const double allowed = allowance.weights * r.sizes.weights + allowance.terms * r.sizes.expected + allowance.least;
   double of_update = r.sizes.rounding / allowed;
-  if (of_update > 1 && r.exact_memory.defined() && form.D.is_diagonal() && form.E.is_diagonal()) of_update = share_of_cancelled(form, r, allowed, allowance.parts);
+  if (of_update > 1 && r.exact_memory.defined() && form.D.is_diagonal() && form.E.is_diagonal()) {
+    of_update = share_of_cancelled(form, r, allowed, allowance.parts);
+  }
   const double share = std::max(of_update, r.sizes.memory_rounding / (allowance.terms * r.sizes.memory + allowance.least));
   largest_mismatch = std::max(largest_mismatch, trace.exact ? share : 0);
   if (options.check && trace.exact && !(share <= 1)) {
-    throw InvariantViolated(fmt::format("step {}: the optimizer's linear form does not give the update of parameter '{}' (off by {:.2g} times what rounding allows)",
-                                        trace.step, model.parameters()[l].name, share));
+    throw InvariantViolated(fmt::format("step {}: the optimizer's linear form does not give the update of parameter '{}' "
+                                        "(off by {:.2g} times what rounding allows)", trace.step, model.parameters()[l].name, share));
   }
 }
 
@@ -224,7 +237,9 @@ StepTrace Tracer::Impl::trace_step(const State& before, std::vector<Gradients>& 
   trace.average = before.average;
   trace.buffers = copies(values(model.buffers()));
   if (const Regulariser* regulariser = replay.trainer().regulariser()) {
-    for (const Tensor& pull : regulariser->gradient(values(model.parameters()))) trace.regulariser.push_back(pull.detach().reshape(-1).to(options.precision));
+    for (const Tensor& pull : regulariser->gradient(values(model.parameters()))) {
+      trace.regulariser.push_back(pull.detach().reshape(-1).to(options.precision));
+    }
   }
   Watch watch({options.precision, options.path_kernel, options.check && !probed, coupled});
   probed = true;

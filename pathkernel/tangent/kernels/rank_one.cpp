@@ -45,7 +45,8 @@ PATHKERNEL_INLINE T row_rank_one(T* dense, T beta, const T* right, T factor, con
     plain_row(dense, beta, right, factor, diagonal, n);
     return 0;
   }
-  return diagonal != nullptr ? row_along<true>(dense, beta, right, factor, diagonal, along, n) : row_along<false>(dense, beta, right, factor, diagonal, along, n);
+  if (diagonal != nullptr) return row_along<true>(dense, beta, right, factor, diagonal, along, n);
+  return row_along<false>(dense, beta, right, factor, diagonal, along, n);
 }
 
 template <class T>
@@ -54,8 +55,13 @@ PATHKERNEL_INLINE void row_products(T* out, const T* a, const T* b, int64_t K, i
   for (int64_t k = 0; k < K; ++k) for (int64_t r = 0; r < R; ++r) out[r] += a[k * R + r] * b[k * R + r];
 }
 
-PATHKERNEL_VECTORISED float rank_one(float* d, float b, const float* r, float f, const float* g, const float* a, int64_t n) { return row_rank_one(d, b, r, f, g, a, n); }
-PATHKERNEL_VECTORISED double rank_one(double* d, double b, const double* r, double f, const double* g, const double* a, int64_t n) { return row_rank_one(d, b, r, f, g, a, n); }
+PATHKERNEL_VECTORISED float rank_one(float* d, float b, const float* r, float f, const float* g, const float* a, int64_t n) {
+  return row_rank_one(d, b, r, f, g, a, n);
+}
+PATHKERNEL_VECTORISED double rank_one(double* d, double b, const double* r, double f, const double* g, const double* a, int64_t n) {
+  return row_rank_one(d, b, r, f, g, a, n);
+}
+
 /// One row of the pass with decay.
 template <class T>
 PATHKERNEL_INLINE T row_decay(T* p, T* q, const T* right, T left, const T* diagonal, const T* along, T beta, T keep, T push, T pull, int64_t n) {
@@ -75,10 +81,13 @@ PATHKERNEL_INLINE T row_decay(T* p, T* q, const T* right, T left, const T* diago
   for (const T part : sums) sum += part;
   return sum;
 }
-PATHKERNEL_VECTORISED float decay(float* p, float* q, const float* r, float l, const float* d, const float* v, float b, float keep, float push, float pull, int64_t n) {
+
+PATHKERNEL_VECTORISED float decay(float* p, float* q, const float* r, float l, const float* d, const float* v, float b, float keep,
+                                  float push, float pull, int64_t n) {
   return row_decay(p, q, r, l, d, v, b, keep, push, pull, n);
 }
-PATHKERNEL_VECTORISED double decay(double* p, double* q, const double* r, double l, const double* d, const double* v, double b, double keep, double push, double pull, int64_t n) {
+PATHKERNEL_VECTORISED double decay(double* p, double* q, const double* r, double l, const double* d, const double* v, double b, double keep,
+                                   double push, double pull, int64_t n) {
   return row_decay(p, q, r, l, d, v, b, keep, push, pull, n);
 }
 
@@ -86,7 +95,8 @@ PATHKERNEL_VECTORISED void products(float* o, const float* a, const float* b, in
 PATHKERNEL_VECTORISED void products(double* o, const double* a, const double* b, int64_t K, int64_t R) { row_products(o, a, b, K, R); }
 
 template <class T>
-void rank_one_all(Tensor& dense, double beta, const Tensor& left, const Tensor& right, double scale, const Tensor& diagonal, const Tensor& along, Tensor& dots) {
+void rank_one_all(Tensor& dense, double beta, const Tensor& left, const Tensor& right, double scale, const Tensor& diagonal,
+                  const Tensor& along, Tensor& dots) {
   const int64_t n = left.size(0), out = left.size(1), in = right.size(1);
   T* d = dense.mutable_data_ptr<T>();
   T* sums = dots.defined() ? dots.mutable_data_ptr<T>() : nullptr;
@@ -95,7 +105,8 @@ void rank_one_all(Tensor& dense, double beta, const Tensor& left, const Tensor& 
   at::parallel_for(0, n * out, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, in)), [&](int64_t begin, int64_t end) {
     for (int64_t k = begin; k < end; ++k) {
       const int64_t row = (k % out) * in;
-      const T dot = rank_one(d + k * in, T(beta), r + (k / out) * in, T(scale) * l[k], g == nullptr ? nullptr : g + row, v == nullptr ? nullptr : v + row, in);
+      const T dot = rank_one(d + k * in, T(beta), r + (k / out) * in, T(scale) * l[k], g == nullptr ? nullptr : g + row,
+                             v == nullptr ? nullptr : v + row, in);
       if (sums != nullptr) sums[k] = dot;
     }
   });
@@ -130,7 +141,8 @@ void products_all(Tensor& result, const Tensor& a, const Tensor& b) {
 Tensor add_rank_one(Tensor& dense, double beta, const Tensor& left, const Tensor& right, double scale, const Tensor& diagonal, const Tensor& along) {
   const int64_t n = left.size(0), out = left.size(1), in = right.size(1);
   if (plain_loops(dense)) {
-    const Tensor l = left.contiguous(), r = right.contiguous(), g = diagonal.defined() ? diagonal.contiguous() : diagonal, v = along.defined() ? along.contiguous() : along;
+    const Tensor l = left.contiguous(), r = right.contiguous();
+    const Tensor g = diagonal.defined() ? diagonal.contiguous() : diagonal, v = along.defined() ? along.contiguous() : along;
     Tensor dots = along.defined() ? at::empty({n, out}, dense.options()) : Tensor();
     if (dense.scalar_type() == at::kFloat) rank_one_all<float>(dense, beta, l, r, scale, g, v, dots);
     else rank_one_all<double>(dense, beta, l, r, scale, g, v, dots);
