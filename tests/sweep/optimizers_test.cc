@@ -1,5 +1,8 @@
 // Every optimizer trained in float32: complete in both precisions, its linear form within rounding at every step (checked by the sweep).
 
+#include <ATen/ops/arange.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/stack.h>
 #include <gtest/gtest.h>
 #include <pathkernel/data/batch_order.h>
 #include <pathkernel/explain/agreement.h>
@@ -32,6 +35,23 @@ TEST_P(EachOptimizer, IsCompleteWhenTrainedInFloat32) {
       EXPECT_EQ(first_disagreement(ledger), "");
     }
   }
+}
+
+// y = W + b at x = 1, the second example's targets such that c = β1 m + (1−β1) g is all but zero at its step: D∘m and E∘u are then thousands of
+// times the update, and what float32 leaves of them is no error of the form.
+TEST(Lion, MayCancel) {
+  const OptimizerSettings lion = {.name = "lion", .lr = 0.1, .beta1 = 0.9, .beta2 = 0.99};
+  const testing::MakeModel make = testing::network("mlp:1-8", "relu", at::kFloat);
+  const Tensors w = values(make()->parameters());
+  const Tensor untrained = (w[0].flatten() + w[1]).detach().to(at::kDouble), gap = at::arange(8, at::kDouble) * 0.1 + 1;  // g is in proportion to y − target
+  const double ratio = lion.beta1 * (1 - lion.beta2) / (1 - lion.beta1);
+  Dataset data;
+  data.name = "cancelling";
+  data.inputs = at::ones({2, 1}, at::kFloat);
+  data.targets = at::stack({untrained - gap, untrained - 2 * lion.lr + ratio * gap}).to(at::kFloat);
+  const testing::RecordedRun run(make, data, testing::manifest(lion, "mse", 1), {testing::batch({0}), testing::batch({1})});
+  const Ledger ledger = run.explain(testing::first_inputs(data, 2), testing::in_double("output:0"));
+  EXPECT_EQ(first_disagreement(ledger), "");
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EachOptimizer, ::testing::ValuesIn(testing::all_optimizers()), [](const auto& info) { return info.param.name; });
