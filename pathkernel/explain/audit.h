@@ -44,7 +44,7 @@ std::string best_in_words(const std::vector<Detection>& detections);
 Tensor ranked(const AuditMethod& method);
 
 /// suspects.csv: rank, example, label, the network's class, every method's score, the loss pushed up most by class; `flipped_from` where
-/// errors were planted. @param source  of the run (for the flips)   @param count  rows
+/// errors were planted. @param flips  of the run   @param count  rows
 std::string suspects_csv(const Audit& audit, const AuditMethod& by, const Dataset& data, const LabelFlips& flips, int64_t count);
 
 struct AuditPageOptions {
