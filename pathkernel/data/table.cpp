@@ -65,6 +65,9 @@ class TableReader {
     std::set<std::string> names;
     for (const std::string& name : header_)
       if (!names.insert(name).second) throw InvalidInput(fmt::format("{} has two columns named '{}': rename one", path_, name));
+    refuse_other_separators();
+    if (label_column_.empty())
+      throw InvalidInput(fmt::format("{}: which column is to be predicted? Name it with --label. The columns are: {}", path_, fmt::join(header_, ", ")));
     label_ = place_of(label_column_, "to predict; choose one with --label");
     if (header_.size() < 2) throw InvalidInput(fmt::format("{} has no column besides '{}': nothing to predict from", path_, label_column_));
     if (!text_column_.empty()) {
@@ -74,6 +77,16 @@ class TableReader {
     }
     for (size_t c = 0; c < header_.size(); ++c)
       if (c != label_) table_.input_names.push_back(header_[c]);
+  }
+
+  /// A header that is one column by its commas, and several by another separator.
+  void refuse_other_separators() const {
+    if (header_.size() > 1) return;
+    for (const auto& [separator, name] : {std::pair{';', "semicolons"}, {'\t', "tabs"}}) {
+      if (header_[0].find(separator) == std::string::npos) continue;
+      throw InvalidInput(fmt::format("{}: its columns seem to be separated by {}, but are read with commas between them; write the table with "
+                                     "commas, and decimal numbers with points (1.5)", path_, name));
+    }
   }
 
   size_t place_of(const std::string& column, const char* what) const {
@@ -165,10 +178,20 @@ Tensor class_targets(const std::string& path, const std::string& column, const T
   return targets;
 }
 
+/// Whether fewer than half of the labels are numbers: then the column was meant otherwise, and it is not a row that is wrong.
+bool holds_words(const Table& table) {
+  const auto numbers = std::count_if(table.labels.begin(), table.labels.end(), [](const std::string& label) { return parse<double>(label).has_value(); });
+  return 2 * static_cast<size_t>(numbers) < table.labels.size();
+}
+
 Tensor number_targets(const std::string& path, const std::string& column, const Table& table) {
   Tensor targets = at::empty({static_cast<int64_t>(table.labels.size())}, at::TensorOptions(at::kDouble));
   for (size_t row = 0; row < table.labels.size(); ++row) {
     const std::optional<double> number = parse<double>(table.labels[row]);
+    if (!number && holds_words(table))
+      throw InvalidInput(fmt::format("{}: the label column '{}' holds words (line {}: '{}'), but regression wants numbers; for classes use "
+                                     "--loss cross-entropy, or name a column of numbers with --label",
+                                     path, column, table.lines[row], table.labels[row]));
     if (!number || !std::isfinite(*number))
       throw InvalidInput(fmt::format("{}, line {}: '{}' in the label column '{}' is not a finite number; leave the row out", path,
                                      table.lines[row], table.labels[row], column));

@@ -98,6 +98,7 @@ TEST(Table, RefusesNamingColumnAndLine) {
   EXPECT_REFUSED(InvalidInput, "column 'a': '1e999' is", table_of("a,b,y\n1e999,2,3\n"));
   EXPECT_REFUSED(InvalidInput, "line 3: 2 fields, but the header names 3", table_of("a,b,y\n1,2,3\n1,2\n"));
   EXPECT_REFUSED(InvalidInput, "no column 'z' to predict; choose one with --label. Its columns are: a, y", table_of("a,y\n1,2\n", "z"));
+  EXPECT_REFUSED(InvalidInput, "which column is to be predicted? Name it with --label. The columns are: a, b, y", table_of("a,b,y\n1,2,3\n", ""));
   EXPECT_REFUSED(InvalidInput, "two columns named 'a'", table_of("a,a,y\n1,2,3\n"));
   EXPECT_REFUSED(InvalidInput, "no column besides 'y'", table_of("y\n1\n"));
   EXPECT_REFUSED(InvalidInput, "has no rows", table_of("a,y\n"));
@@ -105,6 +106,19 @@ TEST(Table, RefusesNamingColumnAndLine) {
   EXPECT_REFUSED(InvalidInput, "label column 'y' is empty", table_of("a,y\n1,\n"));
   EXPECT_REFUSED(InvalidInput, "line 3: the label column 'y' holds numbers, but here 'NA'", table_of("a,y\n1,0.5\n2,NA\n"));
   EXPECT_REFUSED(InvalidInput, "line 3: 'nan' in the label column", table_of("a,y\n1,0.5\n2,nan\n"));
+}
+
+TEST(Table, ColumnOfWordsIsNoRegression) {
+  EXPECT_REFUSED(InvalidInput, "the label column 'y' holds words (line 2: 'cat'), but regression wants numbers; for classes use --loss cross-entropy",
+                 table_of("a,y\n1,cat\n2,dog\n3,4\n", "y", "numbers"));
+  EXPECT_REFUSED(InvalidInput, "line 4: 'dog' in the label column 'y' is not a finite number; leave the row out", table_of("a,y\n1,2\n3,4\n5,dog\n", "y", "numbers"));
+}
+
+TEST(Table, OtherSeparatorsAreNamed) {
+  EXPECT_REFUSED(InvalidInput, "separated by semicolons, but are read with commas", table_of("a;b;y\n1,5;2;3\n"));
+  EXPECT_REFUSED(InvalidInput, "separated by semicolons", table_of("a;b;y\n1;2;3\n", ""));
+  EXPECT_REFUSED(InvalidInput, "separated by tabs", table_of("a\tb\ty\n1\t2\t3\n"));
+  EXPECT_EQ(table_of("a;b,y\n1,cat\n2,dog\n").input_names, (Names{"a;b"})) << "a name may hold one";
 }
 
 TEST(Table, TestPartHasTheClassesOfTheTrainingPart) {

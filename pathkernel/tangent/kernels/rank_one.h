@@ -11,8 +11,7 @@ namespace pathkernel {
 /// @param diagonal  d [out·in], or undefined for 1
 /// @param along     v [out·in], or undefined
 /// @return the new dense·v [n], from the same pass; undefined where `along` is
-Tensor add_rank_one(Tensor& dense, double beta, const Tensor& left, const Tensor& right, double scale, const Tensor& diagonal,
-                    const Tensor& along = {});
+Tensor add_rank_one(Tensor& dense, double beta, const Tensor& left, const Tensor& right, double scale, const Tensor& diagonal, const Tensor& along = {});
 
 /// dense[q, w] ← beta·dense + scale·d[w]·values[q, w]; the rest as above.
 Tensor add_scaled(Tensor& dense, double beta, const Tensor& values, double scale, const Tensor& diagonal, const Tensor& along = {});
