@@ -11,6 +11,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -28,11 +29,31 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-template <class Number>
-std::optional<Number> parse(std::string_view text) {
+/// " +1.5" -> "1.5"
+std::string_view bare(std::string_view text) {
   text = trimmed(text);
   if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
-  return parse_number<Number>(text);
+  return text;
+}
+
+template <class Number>
+std::optional<Number> parse(std::string_view text) { return parse_number<Number>(bare(text)); }
+
+/// What a text is that is no finite number, and whether the row is to blame for it rather than the column.
+struct Blame {
+  const char* what;
+  bool row;
+};
+Blame blame(std::string_view text) {
+  text = bare(text);
+  if (text.empty()) return {"a missing value", true};
+  double number = 0;
+  const char* end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, number);
+  if (stopped != end || error == std::errc::invalid_argument) return {"not a number", false};
+  if (error == std::errc{}) return {"not finite", true};
+  const bool small = text.find("e-") != text.npos || text.find("E-") != text.npos;
+  return {small ? "too small for a float64 (not below 4.9e-324)" : "too large for a float64 (up to 1.8e308)", true};
 }
 
 /// The text of a file, as columns: numbers for the inputs, text for the label.
@@ -112,11 +133,12 @@ class TableReader {
     for (size_t c = 0; c < fields.size(); ++c) {
       if (c == label_) continue;
       const std::optional<double> number = parse<double>(fields[c]);
-      if (!number || !std::isfinite(*number))
+      if (!number || !std::isfinite(*number)) {
+        const Blame found = blame(fields[c]);
         throw InvalidInput(fmt::format("{}, line {}, column '{}': '{}' is {}; every column but the label must hold numbers: "
-                                       "replace it, or leave the {} out", path_, line, header_[c], fields[c],
-                                       trimmed(fields[c]).empty() ? "a missing value" : number ? "not finite" : "not a number",
-                                       number || trimmed(fields[c]).empty() ? "row" : "column"));
+                                       "replace it, or leave the {} out", path_, line, header_[c], fields[c], found.what,
+                                       found.row ? "row" : "column"));
+      }
       table_.inputs.push_back(*number);
     }
   }
@@ -188,14 +210,17 @@ Tensor number_targets(const std::string& path, const std::string& column, const 
   Tensor targets = at::empty({static_cast<int64_t>(table.labels.size())}, at::TensorOptions(at::kDouble));
   for (size_t row = 0; row < table.labels.size(); ++row) {
     const std::optional<double> number = parse<double>(table.labels[row]);
-    if (!number && holds_words(table))
+    if (number && std::isfinite(*number)) {
+      targets.mutable_data_ptr<double>()[row] = *number;
+      continue;
+    }
+    const Blame found = blame(table.labels[row]);
+    if (!found.row && holds_words(table))
       throw InvalidInput(fmt::format("{}: the label column '{}' holds words (line {}: '{}'), but regression wants numbers; for classes use "
                                      "--loss cross-entropy, or name a column of numbers with --label",
                                      path, column, table.lines[row], table.labels[row]));
-    if (!number || !std::isfinite(*number))
-      throw InvalidInput(fmt::format("{}, line {}: '{}' in the label column '{}' is not a finite number; leave the row out", path,
-                                     table.lines[row], table.labels[row], column));
-    targets.mutable_data_ptr<double>()[row] = *number;
+    throw InvalidInput(fmt::format("{}, line {}: '{}' in the label column '{}' is {}; leave the row out", path, table.lines[row],
+                                   table.labels[row], column, found.what));
   }
   return targets;
 }

@@ -95,7 +95,11 @@ TEST(Table, RefusesNamingColumnAndLine) {
   EXPECT_REFUSED(InvalidInput, "line 2, column 'a': '' is a missing value", table_of("a,b,y\n,2,3\n"));
   EXPECT_REFUSED(InvalidInput, "column 'a': 'nan' is not finite", table_of("a,b,y\nnan,2,3\n"));
   EXPECT_REFUSED(InvalidInput, "column 'a': '-inf' is not finite", table_of("a,b,y\n-inf,2,3\n"));
-  EXPECT_REFUSED(InvalidInput, "column 'a': '1e999' is", table_of("a,b,y\n1e999,2,3\n"));
+  EXPECT_REFUSED(InvalidInput, "column 'a': ' -1e999' is too large for a float64 (up to 1.8e308); every column but the label must hold numbers: "
+                               "replace it, or leave the row out", table_of("a,b,y\n -1e999,2,3\n"));
+  EXPECT_REFUSED(InvalidInput, "column 'a': '1E-400' is too small for a float64", table_of("a,b,y\n1E-400,2,3\n"));
+  EXPECT_REFUSED(InvalidInput, "column 'a': '1e400x' is not a number", table_of("a,b,y\n1e400x,2,3\n"));
+  EXPECT_REFUSED(InvalidInput, "line 2: '+1e400' in the label column 'y' is too large for a float64", table_of("a,y\n1,+1e400\n", "y", "numbers"));
   EXPECT_REFUSED(InvalidInput, "line 3: 2 fields, but the header names 3", table_of("a,b,y\n1,2,3\n1,2\n"));
   EXPECT_REFUSED(InvalidInput, "no column 'z' to predict; choose one with --label. Its columns are: a, y", table_of("a,y\n1,2\n", "z"));
   EXPECT_REFUSED(InvalidInput, "which column is to be predicted? Name it with --label. The columns are: a, b, y", table_of("a,b,y\n1,2,3\n", ""));
@@ -111,7 +115,7 @@ TEST(Table, RefusesNamingColumnAndLine) {
 TEST(Table, ColumnOfWordsIsNoRegression) {
   EXPECT_REFUSED(InvalidInput, "the label column 'y' holds words (line 2: 'cat'), but regression wants numbers; for classes use --loss cross-entropy",
                  table_of("a,y\n1,cat\n2,dog\n3,4\n", "y", "numbers"));
-  EXPECT_REFUSED(InvalidInput, "line 4: 'dog' in the label column 'y' is not a finite number; leave the row out", table_of("a,y\n1,2\n3,4\n5,dog\n", "y", "numbers"));
+  EXPECT_REFUSED(InvalidInput, "line 4: 'dog' in the label column 'y' is not a number; leave the row out", table_of("a,y\n1,2\n3,4\n5,dog\n", "y", "numbers"));
 }
 
 TEST(Table, OtherSeparatorsAreNamed) {
