@@ -8,7 +8,7 @@ help:
 	@echo "make demo    train and explain a network on MNIST, with pages to look at (brings and builds what is missing)"
 	@echo "make test    build, and run every test"
 	@echo "make crash   kill the program at a hundred random moments each of training and explaining, and compare what comes out"
-	@echo "make bench   build, and time the sweep against training"
+	@echo "make bench   build, and time the sweep and TracIn against training"
 	@echo "make study   how good the shares' stated uncertainty is, against fine quadrature; and what contributions say of removals"
 	@echo "make study-audit   which ranking finds planted label errors best, on MNIST and Fashion-MNIST (an hour; LIMIT=20000 takes a third)"
 	@echo "make build   the program build/pathkernel; then cmake --install build --prefix DIR"

@@ -63,12 +63,9 @@ std::vector<FactorSet> gradients_of(Model& model, const Tensors& inputs, const T
   const int64_t K = of_examples.size(1);
   std::vector<FactorSet> sets;
   for (int64_t k = 0; k < K; ++k) {
-    of_examples.select(1, k).sum().backward({}, /*retain_graph=*/k + 1 < K);
+    catcher.backward(of_examples.select(1, k).sum(), /*retain_graph=*/k + 1 < K);
     sets.push_back(catcher.take());
-    for (const NamedTensor& p : parameters) p.tensor.mutable_grad() = Tensor();
   }
-  for (FactorSet& set : sets)
-    for (FactorList& list : set.parameters) list = compacted(std::move(list));
   if (found != nullptr) *found = of_examples.detach();
   return sets;
 }

@@ -8,7 +8,7 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/tangent/coupled_batch.h>
 #include <pathkernel/tangent/decisions.h>
-#include <pathkernel/tangent/kernels/max_pool.h>
+#include <pathkernel/tangent/own_operations.h>
 #include <pathkernel/tangent/owners.h>
 #include <pathkernel/tangent/rule.h>
 #include <torch/library.h>
@@ -109,25 +109,6 @@ void on_operation(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch
   state->leaf(op, stack);
 }
 
-/// Operations that the query side runs faster than ATen, to the same bits. False: not one of them, nothing was done.
-bool run_own(const c10::OperatorHandle& op, torch::jit::Stack* stack, size_t base) {
-  static const c10::OperatorHandle pool = c10::Dispatcher::singleton().findSchemaOrThrow("aten::max_pool2d_with_indices", "");
-  if (!(op == pool)) return false;
-  const auto pair = [&](size_t k) {
-    std::vector<int64_t> out = (*stack)[base + k].toIntVector();
-    if (out.size() == 1) out.push_back(out[0]);
-    return out;
-  };
-  const Tensor x = (*stack)[base].toTensor();
-  const std::vector<int64_t> kernel = pair(1), stride = pair(2);
-  if (!max_pool_fits(x, pair(3), pair(4), (*stack)[base + 5].toBool()) || x.size(2) < kernel[0] || x.size(3) < kernel[1]) return false;
-  auto [values, indices] = max_pool(x, kernel, stride.empty() ? kernel : stride);
-  stack->erase(stack->begin() + int64_t(base), stack->end());
-  stack->emplace_back(std::move(values));
-  stack->emplace_back(std::move(indices));
-  return true;
-}
-
 /// The fallback is registered when the first tape is made, once in the process, and stays. It costs nothing while no thread includes its key.
 void register_fallback() {
   static torch::Library library = [] {
@@ -188,12 +169,8 @@ void Capture::State::refuse_unfollowed(const c10::OperatorHandle& op, const Read
 
 void Capture::State::run(const c10::OperatorHandle& op, torch::jit::Stack* stack, size_t base) const {
   const c10::impl::ExcludeDispatchKeyGuard below(tape_key);
-  if (side != Side::query) {
-    op.callBoxed(stack);
-    return;
-  }
-  const at::AutoGradMode off(false);
-  if (!run_own(op, stack, base)) op.callBoxed(stack);
+  const at::AutoGradMode graph(side != Side::query && at::GradMode::is_enabled());
+  if (side == Side::forward || !run_own(op, stack, base)) op.callBoxed(stack);
 }
 
 void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stack) {

@@ -2,11 +2,14 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/randn.h>
 #include <pathkernel/tangent/capture_state.h>
 #include <pathkernel/tangent/contraction.h>
 #include <pathkernel/tangent/coupled_batch.h>
 #include <pathkernel/tangent/reverse.h>
+#include <torch/csrc/autograd/engine.h>
+#include <torch/csrc/autograd/variable.h>
 
 namespace pathkernel {
 
@@ -15,6 +18,8 @@ struct Catcher::Impl {
   std::unique_ptr<Capture> capture;
   /// Cotangents as autograd's hooks delivered them since the last take().
   std::vector<std::pair<ValueId, Tensor>> caught;
+  /// Where in autograd's graph the hooks hang: what is written into a tensor later does not move them.
+  torch::autograd::edge_list places;
 };
 
 Catcher::Catcher(const NamedTensors& parameters, const NamedTensors& buffers, const Tensors& examples) : impl_(std::make_unique<Impl>()) {
@@ -25,6 +30,7 @@ Catcher::Catcher(const NamedTensors& parameters, const NamedTensors& buffers, co
       const ValueId id = node.outputs[k];
       if (id == no_value || !outputs[k].requires_grad() || impl->tape.values[size_t(id)].shared()) continue;
       outputs[k].register_hook([impl, id](const Tensor& cotangent) { impl->caught.emplace_back(id, cotangent); });
+      impl->places.push_back(torch::autograd::impl::gradient_edge(outputs[k]));
     }
   };
 }
@@ -32,6 +38,12 @@ Catcher::Catcher(const NamedTensors& parameters, const NamedTensors& buffers, co
 Catcher::~Catcher() = default;
 
 void Catcher::forward_done() { impl_->capture.reset(); }
+
+void Catcher::backward(const Tensor& number, bool retain_graph) {
+  namespace autograd = torch::autograd;
+  autograd::Engine::get_default_engine().execute({autograd::impl::gradient_edge(number)}, {at::ones_like(number)}, retain_graph, /*create_graph=*/false,
+                                                 /*accumulate_grad=*/false, impl_->places);
+}
 
 FactorSet Catcher::take() {
   Reverse reverse(impl_->tape, impl_->tape);

@@ -22,6 +22,9 @@ class Catcher {
   ~Catcher();
 
   void forward_done();
+  /// The backward pass of one number for take() alone, in place of number.backward(): only the cotangents that are caught are computed, no
+  /// parameter's gradient (a third of a backward pass), and no .grad is written.
+  void backward(const Tensor& number, bool retain_graph = false);
   /// The gradients caught since the last call (a second backward pass over a retained graph gives a second set).
   FactorSet take();
 

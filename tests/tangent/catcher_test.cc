@@ -1,0 +1,68 @@
+// Watched or not, a training step gives the same bits; and what is caught does not depend on which backward pass brought it.
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <pathkernel/tangent/catcher.h>
+#include <pathkernel/tangent/contraction.h>
+
+#include "tangent/function_model.h"
+
+namespace pathkernel {
+namespace {
+
+constexpr int64_t n = 6;
+
+/// Max pooling with overlaps and ties, something in place behind a layer, a layer that is used twice.
+testing::FunctionModel network(at::ScalarType dtype) {
+  at::manual_seed(2);
+  const auto numbers = [dtype](std::vector<int64_t> shape) { return (at::randn(shape, at::kDouble) * 0.5).to(dtype); };
+  return {{{"c.weight", numbers({3, 2, 3, 3})}, {"c.bias", numbers({3})}, {"h.weight", numbers({12, 12})}, {"h.bias", numbers({12})}, {"f.weight", numbers({4, 12})}},
+          {},
+          [](const Tensors& w, const Tensors&, const Tensor& x, Mode) {
+            const Tensor h = at::max_pool2d(at::conv2d(at::max_pool2d(x, 3, 1), w[0], w[1], 1, 1).relu_(), {2, 3}, {2, 2}).flatten(1);
+            return at::linear(at::linear(at::linear(h, w[2], w[3]).tanh_(), w[2]), w[4]);
+          }};
+}
+
+Tensor loss(Model& model, const Tensor& x) { return model.forward({x}, Mode::train)[0].logsumexp(1).sum(); }
+
+class Watched : public ::testing::TestWithParam<at::ScalarType> {};
+
+TEST_P(Watched, AStepGivesTheSameBits) {
+  const Tensor x = at::randn({n, 2, 7, 8}, GetParam());
+  auto plain = network(GetParam()), watched = network(GetParam());
+  const Tensor expected = loss(plain, x);
+  expected.backward();
+  Catcher catcher(watched.parameters(), {}, {x});
+  const Tensor found = loss(watched, x);
+  catcher.forward_done();
+  found.backward();
+  EXPECT_TRUE(found.equal(expected));
+  for (size_t p = 0; p < plain.parameters().size(); ++p) EXPECT_TRUE(watched.parameters()[p].tensor.grad().equal(plain.parameters()[p].tensor.grad())) << p;
+}
+
+TEST_P(Watched, ABackwardPassForThemAloneCatchesTheSame) {
+  auto model = network(GetParam());
+  const NamedTensors parameters = model.parameters();
+  const Tensor x = at::randn({n, 2, 7, 8}, GetParam());
+  Catcher catcher(parameters, {}, {x});
+  const Tensor found = loss(model, x);
+  catcher.forward_done();
+  catcher.backward(found, /*retain_graph=*/true);
+  const FactorSet alone = catcher.take();
+  for (const NamedTensor& p : parameters) EXPECT_FALSE(p.tensor.grad().defined()) << p.name;
+  found.backward();
+  const FactorSet beside = catcher.take();
+  for (size_t p = 0; p < parameters.size(); ++p) {
+    const Tensor& w = parameters[p].tensor;
+    ASSERT_FALSE(alone.parameters[p].empty());
+    EXPECT_TRUE(materialise(alone.parameters[p], n, w.numel(), w.options()).equal(materialise(beside.parameters[p], n, w.numel(), w.options()))) << parameters[p].name;
+    const Tensor sum = sum_over_examples(alone.parameters[p], w.numel(), w.options()).view_as(w);
+    EXPECT_LE((sum - w.grad()).abs().max().item<double>(), (GetParam() == at::kDouble ? 1e-13 : 1e-5) * w.grad().abs().max().item<double>()) << parameters[p].name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(In, Watched, ::testing::Values(at::kFloat, at::kDouble), [](const auto& info) { return info.param == at::kFloat ? "float" : "double"; });
+
+}  // namespace
+}  // namespace pathkernel
