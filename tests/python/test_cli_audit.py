@@ -79,6 +79,15 @@ def test_auc_is_what_it_says(flipped):
         assert told["auc"] == pytest.approx(metrics.roc_auc_score(errors, [float(r[method]) for r in rows]), abs=1e-4), method
 
 
+def test_path_is_the_account_of_the_mean_loss(flipped):
+    out, mean = flipped.parent / "audit-mean", flipped.parent / "mean"
+    run("audit", flipped, "--stride", 8, "--queries", "test:0-99", "--count", 100000, "--out", out)  # its classes are not of one size
+    run("explain", flipped, "--stride", 8, "--queries", "test:0-99", "--aggregate", "mean", "--measure", "loss", "--sampled-steps", 0, "--out", mean)
+    rows = sorted(csv.DictReader((out / "suspects.csv").open()), key=lambda r: int(r["example"]))
+    c = load_file(mean / "ledger.safetensors")["contributions"][:, 0]
+    assert numpy.abs([float(r["path"]) for r in rows] - c).max() < 1e-4 * numpy.abs(c).max()
+
+
 def test_audit_without_flips_prints_no_quality(honest):
     text = run("audit", honest, "--stride", 8, "--queries", "test:0-99").stdout
     assert "AUC" not in text and "suspects.csv" in text
