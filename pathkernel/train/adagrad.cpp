@@ -2,9 +2,6 @@
 #include <pathkernel/train/decay.h>
 #include <pathkernel/train/realised.h>
 
-#include <ATen/ops/full_like.h>
-#include <ATen/ops/zeros.h>
-
 namespace pathkernel {
 
 Adagrad::Adagrad(OptimizerSettings settings, const NamedTensors& parameters)
@@ -16,12 +13,9 @@ void Adagrad::step(const Tensors& parameters, const Tensors& gradients, double l
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients[i].defined()) continue;
     const Tensor& w = parameters[i];
+    state_.begin(i, w, s.initial_accumulator);
     Tensor& sum = state_.of("sum", i);
     Tensor& count = state_.of("step", i);
-    if (!sum.defined()) {
-      sum = at::full_like(w, s.initial_accumulator).detach();
-      count = at::zeros({}, at::kLong);
-    }
     count.add_(1);
     const Tensor u = Decay(s).apply(w, gradients[i], lr);
     last_[i] = {true, lr, lr / (1 + static_cast<double>(count.item<int64_t>() - 1) * s.lr_decay)};

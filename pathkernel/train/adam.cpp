@@ -3,8 +3,6 @@
 #include <pathkernel/train/realised.h>
 
 #include <ATen/ops/maximum.h>
-#include <ATen/ops/zeros.h>
-#include <ATen/ops/zeros_like.h>
 
 #include <cmath>
 
@@ -26,15 +24,10 @@ void Adam::step(const Tensors& parameters, const Tensors& gradients, double lr) 
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients[i].defined()) continue;
     const Tensor& w = parameters[i];
+    state_.begin(i, w);
     Tensor& m = state_.of("exp_avg", i);
     Tensor& v = state_.of("exp_avg_sq", i);
     Tensor& count = state_.of("step", i);
-    if (!m.defined()) {
-      m = at::zeros_like(w).detach();
-      v = at::zeros_like(w).detach();
-      if (s.amsgrad) state_.of("max_exp_avg_sq", i) = at::zeros_like(w).detach();
-      count = at::zeros({}, at::kLong);
-    }
     count.add_(1);
     const auto t = static_cast<double>(count.item<int64_t>());
 

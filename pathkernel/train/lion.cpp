@@ -3,7 +3,6 @@
 #include <pathkernel/train/realised.h>
 
 #include <ATen/ops/where.h>
-#include <ATen/ops/zeros_like.h>
 
 namespace pathkernel {
 
@@ -15,8 +14,8 @@ void Lion::step(const Tensors& parameters, const Tensors& gradients, double lr) 
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients[i].defined()) continue;
     const Tensor& w = parameters[i];
+    state_.begin(i, w);
     Tensor& m = state_.of("exp_avg", i);
-    if (!m.defined()) m = at::zeros_like(w).detach();
     const Tensor g = Decay(s).apply(w, gradients[i], lr);
     const Tensor c = m * s.beta1 + g * (1 - s.beta1);
     w.add_(c.sign(), -lr);

@@ -2,10 +2,6 @@
 #include <pathkernel/train/nadam.h>
 #include <pathkernel/train/realised.h>
 
-#include <ATen/ops/ones.h>
-#include <ATen/ops/zeros.h>
-#include <ATen/ops/zeros_like.h>
-
 #include <cmath>
 
 namespace pathkernel {
@@ -19,16 +15,11 @@ void NAdam::step(const Tensors& parameters, const Tensors& gradients, double lr)
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients[i].defined()) continue;
     const Tensor& w = parameters[i];
+    state_.begin(i, w);
     Tensor& m = state_.of("exp_avg", i);
     Tensor& v = state_.of("exp_avg_sq", i);
     Tensor& product = state_.of("mu_product", i);
     Tensor& count = state_.of("step", i);
-    if (!m.defined()) {
-      m = at::zeros_like(w).detach();
-      v = at::zeros_like(w).detach();
-      product = at::ones({}, at::kFloat);
-      count = at::zeros({}, at::kLong);
-    }
     count.add_(1);
     const auto t = static_cast<double>(count.item<int64_t>());
     const Tensor u = Decay(s).apply(w, gradients[i], lr);

@@ -1,6 +1,9 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/train/optimizer_state.h>
 
+#include <ATen/ops/full_like.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
@@ -25,6 +28,16 @@ size_t OptimizerState::kind_index(const std::string& kind) const {
 Tensor& OptimizerState::of(const std::string& kind, size_t i) { return tensors_[kind_index(kind)].at(i); }
 
 const Tensor& OptimizerState::of(const std::string& kind, size_t i) const { return tensors_[kind_index(kind)].at(i); }
+
+void OptimizerState::begin(size_t i, const Tensor& w, double first) {
+  for (size_t k = 0; k < kinds_.size(); ++k) {
+    Tensor& tensor = tensors_[k].at(i);
+    if (tensor.defined()) continue;
+    if (kinds_[k] == "step") tensor = at::zeros({}, at::kLong);
+    else if (kinds_[k] == "mu_product") tensor = at::ones({}, at::kFloat);
+    else tensor = at::full_like(w, first).detach();
+  }
+}
 
 Tensors OptimizerState::or_zeros(const std::string& kind) const {
   Tensors tensors = tensors_[kind_index(kind)];

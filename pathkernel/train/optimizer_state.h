@@ -18,6 +18,9 @@ class OptimizerState {
   Tensor& of(const std::string& kind, size_t i);
   const Tensor& of(const std::string& kind, size_t i) const;
 
+  /// Makes the state of parameter i, unless it is there: `first` in each number of the shape of `w`, step 0, mu_product 1.
+  void begin(size_t i, const Tensor& w, double first = 0);
+
   /// The tensors of a kind, live; zeros for parameters that were never updated.
   Tensors or_zeros(const std::string& kind) const;
   /// How many of the kinds have a number for each weight.

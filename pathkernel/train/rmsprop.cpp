@@ -2,8 +2,6 @@
 #include <pathkernel/train/realised.h>
 #include <pathkernel/train/rmsprop.h>
 
-#include <ATen/ops/zeros_like.h>
-
 namespace pathkernel {
 namespace {
 
@@ -25,8 +23,7 @@ void RMSprop::step(const Tensors& parameters, const Tensors& gradients, double l
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients[i].defined()) continue;
     const Tensor& w = parameters[i];
-    if (!state_.of("square_avg", i).defined())
-      for (const std::string& kind : kinds_of(s)) state_.of(kind, i) = at::zeros_like(w).detach();
+    state_.begin(i, w);
     const Tensor u = Decay(s).apply(w, gradients[i], lr);
 
     state_.of("square_avg", i).mul_(s.alpha).addcmul_(u, u, 1 - s.alpha);
