@@ -30,11 +30,10 @@ std::string status_of(const Recording& r) {
 }
 
 std::string status_for_people(const Recording& r) {
-  const int64_t planned = r.manifest().steps;
   switch (r.status()) {
-    case RunStatus::running: return fmt::format("still running, or interrupted, after {} of {} steps (`pathkernel resume` goes on)", r.steps(), planned);
+    case RunStatus::running: return fmt::format("still running, or interrupted, after {} (`pathkernel resume` goes on)", r.progress());
     case RunStatus::complete: return fmt::format("complete, {} steps", r.steps());
-    case RunStatus::diverged: return fmt::format("diverged after {} of {} steps", r.steps(), planned);
+    case RunStatus::diverged: return fmt::format("diverged after {}", r.progress());
   }
   return "";
 }

@@ -11,13 +11,26 @@
 
 namespace pathkernel::cli {
 
+namespace {
+
+/// @throws InvalidInput for what only the program that recorded it can build
+void check_can_build(const Recording& recording) {
+  const Manifest& m = recording.manifest();
+  const auto refuse = [&](const std::string& what) {
+    throw InvalidInput(fmt::format("{}: {}, which only the program that recorded it has; ask it there (in Python: pathkernel.open)", recording.folder(), what));
+  };
+  if (m.model.empty()) refuse("was recorded from a module of another program");
+  if (m.model.starts_with("python:")) refuse(fmt::format("was recorded from Python's {}", m.model.substr(7)));
+  if (m.objective.starts_with("python:")) refuse(fmt::format("was trained with Python's {}", m.objective.substr(7)));
+  if (recording.steps() > 0 && recording.step(0).groups.find("}, {") != std::string::npos) refuse("was trained with several groups of parameters");
+}
+
+}  // namespace
+
 OpenedRun open_run(const std::string& folder, const std::string& location, int64_t threads) {
   Recording recording = Recording::open(folder);
   const Manifest& manifest = recording.manifest();
-  if (manifest.model.empty())
-    throw InvalidInput(fmt::format("{}: was recorded from a module of another program, which this one cannot build; use the "
-                                   "library there",
-                                   folder));
+  check_can_build(recording);
   at::set_num_threads(static_cast<int>(threads > 0 ? threads : manifest.environment.threads));
   DataSource source = manifest.data;
   if (!location.empty()) source.location = location;

@@ -47,7 +47,7 @@ void verify_run(const Options& o) {
   if (o.json) return;
   const bool whole = run.recording.status() == RunStatus::complete;
   fmt::print("{}: {} steps repeated {}; every hash agrees{}\n", o.folder, v.steps, environment_of(v),
-             whole ? "" : fmt::format(" (the run was not finished: {} steps were planned)", run.recording.manifest().steps));
+             whole ? "" : fmt::format(" (the run was not finished: {})", run.recording.progress()));
 }
 
 }  // namespace

@@ -15,6 +15,9 @@ if(Python3_EXECUTABLE AND NOT TORCH_ROOT)
   execute_process(COMMAND ${Python3_EXECUTABLE} -c "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])"
                   OUTPUT_VARIABLE _torch_of_python OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
 endif()
+if(SKBUILD AND NOT TORCH_ROOT AND NOT _torch_of_python)  # a build in isolation
+  execute_process(COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/python/build_support/torch_pin.py OUTPUT_VARIABLE _torch_of_python OUTPUT_STRIP_TRAILING_WHITESPACE)
+endif()
 set(_torch_places ${TORCH_ROOT} ${_torch_of_python} ${_torch_in_venv})
 
 find_path(TORCH_INCLUDE ATen/core/Tensor.h PATHS ${_torch_places} PATH_SUFFIXES include NO_DEFAULT_PATH)

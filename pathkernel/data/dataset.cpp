@@ -210,18 +210,26 @@ TrainTest load(const DataSource& source) {
 }
 
 uint64_t fingerprint(const Dataset& dataset) {
+  if (dataset.source) return dataset.source->fingerprint();
   const uint64_t examples = hash_of({dataset.inputs, dataset.targets});
   std::string text = hex(examples);
   for (const std::string& name : dataset.class_names) text += fmt::format(" {}:{}", name.size(), name);
   return hash_of_bytes(text);
 }
 
-Batch take(const Dataset& dataset, const Tensor& indices, at::ScalarType dtype) {
+Batch take(const Dataset& dataset, const Tensor& indices, at::ScalarType dtype, uint64_t random_seed) {
   check_indices(dataset, indices);
-  const Tensor rows = indices.to(dataset.inputs.device());
-  Tensor targets = dataset.targets.index_select(0, rows);
-  if (targets.is_floating_point()) targets = targets.to(dtype);
-  return {{dataset.inputs.index_select(0, rows).to(dtype)}, std::move(targets), indices};
+  Batch batch;
+  if (dataset.source) {
+    batch = dataset.source->take(indices, random_seed);
+  } else {
+    const Tensor rows = indices.to(dataset.inputs.device());
+    batch = {{dataset.inputs.index_select(0, rows)}, dataset.targets.index_select(0, rows), indices};
+  }
+  for (Tensor& input : batch.inputs)
+    if (input.is_floating_point()) input = input.to(dtype);
+  if (batch.targets.is_floating_point()) batch.targets = batch.targets.to(dtype);
+  return batch;
 }
 
 }  // namespace pathkernel

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <pathkernel/core/tensors.h>
+#include <pathkernel/data/example_source.h>
 #include <pathkernel/data/label_flips.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,7 +21,10 @@ struct Dataset {
   Tensor raw;                            ///< [N, columns] of a table as it was before `inputs` were standardised; undefined: they were not
   std::vector<std::string> texts;        ///< N, where the inputs are made of texts; else empty
 
-  int64_t size() const { return inputs.defined() ? inputs.size(0) : 0; }
+  std::shared_ptr<const ExampleSource> source;  ///< where the examples are made when they are drawn; then `inputs` is undefined, and
+                                                ///< `targets` are there where they are known without drawing, for the ledger's views
+
+  int64_t size() const { return source ? source->size() : inputs.defined() ? inputs.size(0) : 0; }
   bool is_classification() const { return !class_names.empty(); }
 };
 
@@ -56,16 +61,18 @@ TrainTest load(const DataSource& source);
 /// Whether these are rows of a table (numbers or texts), and no images or plain tensors.
 bool is_table(const DataSource& source);
 
-/// XXH3 over inputs, targets and class names: two datasets with the same fingerprint hold the same examples.
+/// XXH3 over inputs, targets and class names, or the source's own: two datasets with the same fingerprint hold the same examples.
 uint64_t fingerprint(const Dataset& dataset);
 
-/// Rows `indices` (int64 [n]) of inputs and targets, inputs converted to `dtype` (floating targets too).
+/// Some examples of a data set.
 struct Batch {
   Tensors inputs;   ///< what the model's forward takes; one tensor for the datasets above
   Tensor targets;   ///< [n] or [n, K]
   Tensor indices;   ///< [n] int64: which examples these are
   int64_t size() const { return indices.size(0); }
 };
-Batch take(const Dataset& dataset, const Tensor& indices, at::ScalarType dtype);
+/// Rows `indices` (int64 [n]) of inputs and targets, floating point ones converted to `dtype`.
+/// @param random_seed  of a step, where the examples are made when they are drawn
+Batch take(const Dataset& dataset, const Tensor& indices, at::ScalarType dtype, uint64_t random_seed = 0);
 
 }  // namespace pathkernel

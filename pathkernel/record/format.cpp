@@ -73,6 +73,8 @@ uint64_t checksum(const StepRecord& record) {
   return hash_of_bytes(bytes + index_bytes(record.indices));
 }
 
+uint64_t checksum_of_groups(int64_t step, const std::string& groups) { return hash_of_bytes(fmt::format("{} {}", step, groups)); }
+
 uint64_t manifest_checksum(Database& database) {
   std::string bytes;
   for (Statement rows = database.prepare("SELECT key, value FROM manifest WHERE key <> 'checksum' ORDER BY key"); rows.next();)

@@ -20,6 +20,7 @@ inline constexpr const char* tables = R"(
 CREATE TABLE manifest(key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE steps(step INTEGER PRIMARY KEY, indices BLOB NOT NULL, random_seed TEXT NOT NULL, lr REAL NOT NULL,
                    loss REAL NOT NULL, hash TEXT NOT NULL, checksum TEXT NOT NULL);
+CREATE TABLE groups(step INTEGER PRIMARY KEY, value TEXT NOT NULL, checksum TEXT NOT NULL);
 CREATE TABLE planned(step INTEGER PRIMARY KEY, indices BLOB NOT NULL);
 CREATE TABLE checkpoints(step INTEGER PRIMARY KEY, file TEXT NOT NULL, bytes INTEGER NOT NULL, checksum TEXT NOT NULL);
 )";
@@ -45,6 +46,8 @@ Tensor indices_from(const std::string& bytes, int64_t step);
 
 /// XXH3 of a line of the step log: SQLite itself does not notice a changed bit.
 uint64_t checksum(const StepRecord& record);
+/// Of a line of the table `groups`.
+uint64_t checksum_of_groups(int64_t step, const std::string& groups);
 /// XXH3 of the table `manifest` but for its entry "checksum", which is this.
 uint64_t manifest_checksum(Database& database);
 /// Writes one entry of the manifest; seal() its checksum, after the last put() of a transaction.

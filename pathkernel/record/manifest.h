@@ -10,7 +10,7 @@
 namespace pathkernel {
 
 /// Recordings are written in this format version. Older ones are read from `oldest_…` on; another version is refused by name.
-inline constexpr int recording_format_version = 3, oldest_recording_format_version = 2;
+inline constexpr int recording_format_version = 4, oldest_recording_format_version = 2;
 
 /// Where a recording was made. Replay gives the same bits only where these agree.
 struct Environment {
@@ -31,7 +31,7 @@ struct Manifest : TrainingSettings {
   uint64_t data_fingerprint = 0;
   int64_t examples = 0;    ///< N
   int64_t batch = 64;
-  int64_t steps = 0;       ///< T planned
+  int64_t steps = 0;       ///< T planned; 0: the steps are chosen as the run goes (LiveRun), and it is not finished
   double epochs = 0;
   uint64_t seed = 0;
   int64_t checkpoint_every = 0;  ///< steps between two checkpoints; 0 is replaced by ⌈√T⌉ when recording begins

@@ -71,7 +71,7 @@ void fill(Database& database, const Manifest& manifest, const Checkpoint& initia
   for (const auto& [key, value] : entries.items()) format::put(database, key, value);
   format::put(database, "status", format::status_name(RunStatus::running));
   format::put(database, "initial_hash", hex(format::state_hash(initial.parameters, initial.buffers)));
-  format::put(database, "batches", {{"order", planned.empty() ? "shuffled" : "listed"}, {"hash", hex(plan_hash)}});
+  format::put(database, "batches", {{"order", manifest.steps == 0 ? "live" : planned.empty() ? "shuffled" : "listed"}, {"hash", hex(plan_hash)}});
   format::seal(database);
   Statement plan = database.prepare("INSERT INTO planned VALUES(?, ?)");
   for (size_t s = 0; s < planned.size(); ++s) {
@@ -113,7 +113,7 @@ struct Recorder::Impl {
   FolderLock lock;
   std::string folder;
   Database database;
-  int64_t every;
+  int64_t every, last_checkpoint;
   bool in_transaction = false;
   Clock::time_point last_commit = Clock::now();
   Statement insert_step;
@@ -125,6 +125,7 @@ struct Recorder::Impl {
         folder(lock.folder()),
         database((fs::path(folder) / format::database_name).string(), Database::Access::existing),
         every(database.number("SELECT value FROM manifest WHERE key = 'checkpoint_every'")),
+        last_checkpoint(database.number("SELECT max(step) FROM checkpoints")),
         insert_step(database.prepare("INSERT INTO steps VALUES(?, ?, ?, ?, ?, ?, ?)")) {
     // A write-ahead log: a commit waits for no disk (a rollback journal's syncs cost a tenth of LeNet's training), readers may look
     // on, and after a kill or a power cut whoever opens the database next finds it as of a commit.
@@ -133,6 +134,8 @@ struct Recorder::Impl {
     for (const auto& file : fs::directory_iterator(fs::path(folder) / format::checkpoint_folder, ignored))
       if (file.path().filename().string().find(".part-") != std::string::npos) fs::remove(file.path(), ignored);
   }
+
+  bool is_live() { return database.number("SELECT count(*) FROM manifest WHERE key = 'batches' AND value LIKE '%\"live\"%'") > 0; }
 
   void transaction() {
     if (!in_transaction) database.run("BEGIN IMMEDIATE");
@@ -192,14 +195,22 @@ void Recorder::step(const StepRecord& record) {
       .bind_text(7, hex(format::checksum(record)));
   insert.next();
   insert.reset();
+  if (!record.groups.empty()) {
+    Statement groups = impl_->database.prepare("INSERT INTO groups VALUES(?, ?, ?)");
+    groups.bind(1, record.step).bind_text(2, record.groups).bind_text(3, hex(format::checksum_of_groups(record.step, record.groups))).next();
+  }
   if (Clock::now() - impl_->last_commit > std::chrono::seconds(1)) impl_->commit();
 }
 
-bool Recorder::wants_checkpoint(int64_t s) const { return impl_->every > 0 && s % impl_->every == 0; }
+bool Recorder::wants_checkpoint(int64_t s) const {
+  if (impl_->every > 0) return s % impl_->every == 0;
+  return static_cast<double>(s - impl_->last_checkpoint) >= std::max(16.0, std::sqrt(static_cast<double>(s)));
+}
 
 void Recorder::checkpoint(const Checkpoint& state) {
   impl_->settle();
   impl_->commit();
+  impl_->last_checkpoint = state.step;
   NamedTensors tensors = format::flatten(state);
   for (auto& t : tensors) t.tensor = t.tensor.clone();  // training goes on while the file is written
   impl_->pending = std::async(std::launch::async, write_checkpoint, impl_->folder, state.step, std::move(tensors));
@@ -210,7 +221,9 @@ void Recorder::finish(RunStatus status) {
   if (status != RunStatus::running) {
     impl_->transaction();
     format::put(impl_->database, "status", format::status_name(status));
-    format::put(impl_->database, "steps_made", impl_->database.number("SELECT count(*) FROM steps"));
+    const int64_t made = impl_->database.number("SELECT count(*) FROM steps");
+    format::put(impl_->database, "steps_made", made);
+    if (impl_->is_live()) format::put(impl_->database, "steps", made);
     format::seal(impl_->database);
   }
   impl_->commit();

@@ -30,7 +30,8 @@ class Recorder {
 
   /// After step record.step; record.hash is of the weights after it.
   void step(const StepRecord& record);
-  /// True when a checkpoint belongs before step s (every manifest.checkpoint_every steps).
+  /// True when a checkpoint belongs before step s: every manifest.checkpoint_every steps; where that is 0 (a run of unknown length),
+  /// when the last one is √s steps old, 16 at least.
   bool wants_checkpoint(int64_t s) const;
   /// What goes wrong with its file (a full disk) is thrown by the next call, or by finish().
   void checkpoint(const Checkpoint& state);

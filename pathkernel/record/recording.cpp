@@ -70,8 +70,8 @@ struct Recording::Impl {
   Manifest manifest;
   RunStatus status = RunStatus::running;
   uint64_t initial_hash = 0, plan_hash = 0;
-  bool shuffled = true;  ///< the order of the examples follows from the seed; else it is listed
-  int64_t steps = 0;
+  std::string order;  ///< of the examples: "shuffled" (it follows from the seed), "listed", or "live" (it is what the log has)
+  int64_t steps = 0, version = 0;
   Statement select_step, select_checkpoint;
 
   explicit Impl(const std::string& folder)
@@ -84,12 +84,13 @@ struct Recording::Impl {
   void read_header() {
     // One moment of a run that may be going on: status and log belong together.
     database.run("BEGIN");
+    version = database.number("PRAGMA user_version");
     const nlohmann::json json = read_manifest(database);
     if (json.value("checksum", "") != hex(format::manifest_checksum(database))) throw CorruptData("the manifest was changed or damaged since it was written");
     manifest = format::manifest_from(json);
     status = format::parse_status(json.at("status").get<std::string>());
     initial_hash = format::parse_hex(json.at("initial_hash").get<std::string>());
-    shuffled = json.at("batches").at("order") == "shuffled";
+    order = json.at("batches").at("order").get<std::string>();
     plan_hash = format::parse_hex(json.at("batches").at("hash").get<std::string>());
     steps = database.number("SELECT count(*) FROM steps");
     const bool whole = steps == 0 || database.number("SELECT max(step) FROM steps") == steps - 1;
@@ -108,6 +109,7 @@ struct Recording::Impl {
   uint64_t hash_before(int64_t s);
   StepRecord read_step(int64_t s);
   StepRecord read_line(int64_t s);
+  std::string read_groups(int64_t s);
   Tensors read_plan();
   Checkpoint read_checkpoint(int64_t s);
 };
@@ -129,15 +131,30 @@ StepRecord Recording::Impl::read_line(int64_t s) {
   record.lr = select_step.real(2);
   record.loss = select_step.real(3);
   record.hash = format::parse_hex(select_step.text(4));
+  record.groups = read_groups(s);
   const std::string written = select_step.text(5);
   select_step.reset();
   if (written != hex(format::checksum(record))) throw CorruptData(fmt::format("the log's line of step {} was changed or damaged since it was written", s));
   return record;
 }
 
+std::string Recording::Impl::read_groups(int64_t s) {
+  if (version < 4) return {};
+  Statement select = database.prepare("SELECT step, value, checksum FROM groups WHERE step <= ? ORDER BY step DESC LIMIT 1");
+  if (!select.bind(1, s).next()) return {};
+  std::string groups = select.text(1);
+  if (select.text(2) != hex(format::checksum_of_groups(select.integer(0), groups)))
+    throw CorruptData(fmt::format("the optimizer's settings of step {} were changed or damaged since they were written", select.integer(0)));
+  return groups;
+}
+
 Tensors Recording::Impl::read_plan() {
   Tensors plan;
-  if (shuffled) {
+  if (order == "live") {
+    for (int64_t s = 0; s < steps; ++s) plan.push_back(read_step(s).indices);
+    return plan;
+  }
+  if (order == "shuffled") {
     plan = shuffled_batches(manifest.examples, manifest.batch, manifest.epochs, manifest.seed);
   } else {
     Statement rows = database.prepare("SELECT step, indices FROM planned ORDER BY step");
@@ -177,6 +194,7 @@ const std::string& Recording::folder() const { return impl_->folder; }
 const Manifest& Recording::manifest() const { return impl_->manifest; }
 RunStatus Recording::status() const { return impl_->status; }
 int64_t Recording::steps() const { return impl_->steps; }
+std::string Recording::progress() const { return manifest().steps == 0 ? fmt::format("{} steps", steps()) : fmt::format("{} of {} steps", steps(), manifest().steps); }
 StepRecord Recording::step(int64_t s) const { return impl_->read_step(s); }
 uint64_t Recording::initial_hash() const { return impl_->initial_hash; }
 Tensors Recording::planned_batches() const {

@@ -18,6 +18,9 @@ Tensors on_device_of(const NamedTensors& live, const NamedTensors& stored) {
   return copies;
 }
 
+/// Whether it says how to build the network: one of a live module only names its class.
+bool is_recipe(const std::string& specification) { return !specification.empty() && !specification.starts_with("python:"); }
+
 void check_same(const char* what, const NamedTensors& live, const NamedTensors& stored) {
   for (size_t i = 0; i < std::min(live.size(), stored.size()); ++i)
     if (live[i].name != stored[i].name || live[i].tensor.sizes() != stored[i].tensor.sizes())
@@ -47,10 +50,10 @@ struct Replay::Impl {
   at::ScalarType dtype = at::kFloat;
   int64_t position = 0;
 
-  Impl(const Recording& recording, Model& model, const Dataset& data)
-      : recording(recording), model(model), data(data), trainer(recording.manifest(), model) {
+  Impl(const Recording& recording, const Learner& learner, const Dataset& data)
+      : recording(recording), model(learner.model), data(data), trainer(recording.manifest(), learner) {
     const Manifest& manifest = recording.manifest();
-    if (!model.specification().empty() && !manifest.model.empty() && model.specification() != manifest.model)
+    if (is_recipe(model.specification()) && is_recipe(manifest.model) && model.specification() != manifest.model)
       throw InvalidInput(fmt::format("replay: the model is \"{}\", but \"{}\" was recorded", model.specification(), manifest.model));
     check_data(manifest, data);
     restore(0);
@@ -72,13 +75,14 @@ struct Replay::Impl {
     if (record.indices.min().item<int64_t>() < 0 || record.indices.max().item<int64_t>() >= data.size())
       throw CorruptData(fmt::format("{}: step {} draws an example outside 0..{}; restore the log from a copy, or train again",
                                     recording.folder(), record.step, data.size() - 1));
-    return take(data, record.indices, dtype);
+    return take(data, record.indices, dtype, record.random_seed);
   }
 
   Repeated advance(StepObserver* observer) {
     Repeated repeated{recording.step(position), {}, false};
     const StepRecord& record = repeated.record;
     repeated.batch = batch_of(record);
+    if (!record.groups.empty()) trainer.optimizer().use_groups(record.groups);
     trainer.step(repeated.batch, record.lr, record.random_seed, observer);
     repeated.exact = format::state_hash(model.parameters(), model.buffers()) == record.hash;
     ++position;
@@ -86,8 +90,8 @@ struct Replay::Impl {
   }
 };
 
-Replay::Replay(const Recording& recording, Model& model, const Dataset& data)
-    : impl_(std::make_shared<Impl>(recording, model, data)) {}
+Replay::Replay(const Recording& recording, const Learner& learner, const Dataset& data)
+    : impl_(std::make_shared<Impl>(recording, learner, data)) {}
 
 void Replay::restore(int64_t s) { impl_->restore(s); }
 int64_t Replay::position() const { return impl_->position; }
@@ -95,13 +99,13 @@ Replay::Repeated Replay::advance(StepObserver* observer) { return impl_->advance
 Trainer& Replay::trainer() { return impl_->trainer; }
 const Trainer& Replay::trainer() const { return impl_->trainer; }
 
-Verification verify(const Recording& recording, Model& model, const Dataset& data, const Progress& progress) {
-  const OwnWeights own(model);
+Verification verify(const Recording& recording, const Learner& learner, const Dataset& data, const Progress& progress) {
+  const OwnWeights own(learner.model);
   Verification result;
   result.environment_difference = Environment::here().difference(recording.manifest().environment);
   for (const int64_t s : recording.checkpoint_steps()) recording.checkpoint(s);
 
-  Replay replay(recording, model, data);
+  Replay replay(recording, learner, data);
   while (replay.position() < recording.steps()) {
     const int64_t s = replay.position();
     if (progress) progress("replaying", s, recording.steps());

@@ -2,7 +2,7 @@
 
 #include <pathkernel/core/progress.h>
 #include <pathkernel/data/dataset.h>
-#include <pathkernel/model/model.h>
+#include <pathkernel/train/learner.h>
 #include <pathkernel/record/recording.h>
 #include <pathkernel/train/trainer.h>
 
@@ -13,11 +13,11 @@ namespace pathkernel {
 /// Repeats a recorded run step by step, with the same operations in the same order, and checks every step's hash.
 class Replay {
  public:
-  /// @param model  of the recorded architecture; its weights are overwritten
+  /// @param learner  its model is of the recorded architecture; its weights are overwritten
   /// @param data   the training part; its fingerprint must be the recorded one
   /// @throws InvalidInput naming the first difference between model or data and what was recorded.
   /// The replay refers to all three; it begins at step 0.
-  Replay(const Recording& recording, Model& model, const Dataset& data);
+  Replay(const Recording& recording, const Learner& learner, const Dataset& data);
 
   /// Puts the state at the start of step s in place (s must have a checkpoint): parameters and buffers are bound to fresh
   /// storage.
@@ -44,6 +44,6 @@ struct Verification {
   std::string environment_difference; ///< empty when the environment is the recorded one
 };
 /// Reads every checkpoint (checksums), then repeats the run from the start until a hash differs.
-Verification verify(const Recording& recording, Model& model, const Dataset& data, const Progress& progress = {});
+Verification verify(const Recording& recording, const Learner& learner, const Dataset& data, const Progress& progress = {});
 
 }  // namespace pathkernel

@@ -31,14 +31,14 @@ Manifest changed_manifest(const Recording& original, const DataChanges& changes)
   return manifest;
 }
 
-RunOutcome retrain_run(const Recording& original, const std::string& folder, Model& model, const Dataset& data, const DataChanges& changes,
+RunOutcome retrain_run(const Recording& original, const std::string& folder, const Learner& learner, const Dataset& data, const DataChanges& changes,
                        const Progress& progress, const StopRequest& stop) {
   check_dropped(changes.dropped, original.manifest().examples);
   const Manifest manifest = changed_manifest(original, changes);
   if (static_cast<int64_t>(manifest.dropped.size()) == manifest.examples) throw InvalidInput("retrain_run: all examples are dropped: nothing is left to train on");
   const Dataset changed = relabelled(data, changes.relabelled);
-  const Replay at_the_start(original, model, data);  // checks model and data, and puts the initial weights in place
-  return record_run(folder, manifest, model, changed, original.planned_batches(), progress, stop);
+  const Replay at_the_start(original, learner, data);  // checks model and data, and puts the initial weights in place
+  return record_run(folder, manifest, learner, changed, original.planned_batches(), progress, stop);
 }
 
 }  // namespace pathkernel

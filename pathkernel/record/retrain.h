@@ -21,7 +21,7 @@ struct DataChanges {
 /// An original that was interrupted or diverged is repeated to the end that was planned.
 /// @param model  of the recorded architecture; its weights are overwritten   @param data  the training part of `original`
 /// @throws InvalidInput as record_run and Replay do, for an example that is not there, or when nothing is left to train on.
-RunOutcome retrain_run(const Recording& original, const std::string& folder, Model& model, const Dataset& data, const DataChanges& changes,
+RunOutcome retrain_run(const Recording& original, const std::string& folder, const Learner& learner, const Dataset& data, const DataChanges& changes,
                        const Progress& progress = {}, const StopRequest& stop = {});
 
 /// The original's manifest with the changes in it, as the new run's begins.

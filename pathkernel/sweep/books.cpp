@@ -33,6 +33,7 @@ std::vector<std::pair<std::string, Tensor Ledger::*>> accounts() {
 }  // namespace
 
 int64_t Books::kept_features(const Tensor& inputs) {
+  if (!inputs.defined() || inputs.dim() < 2) return 0;
   const int64_t features = inputs.flatten(1).size(1);
   return features <= most_small_features ? features : 0;
 }
@@ -92,7 +93,7 @@ Books::Books(Ledger& ledger, const Recording& recording, const Window& window, c
   }
   if (path_kernel) ledger.path_kernel = at::zeros({N, Q}, f64);
   ledger.example_inputs = small_inputs(data.inputs);
-  if (data.targets.dim() == 1) ledger.example_targets = data.targets.to(at::kDouble);
+  if (data.targets.defined() && data.targets.dim() == 1) ledger.example_targets = data.targets.to(at::kDouble);
 }
 
 void Books::begin_chunk(int64_t first_column, int64_t count, const SweepState* kept) {

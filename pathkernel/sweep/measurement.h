@@ -12,6 +12,8 @@ namespace pathkernel {
 class Measurement {
  public:
   virtual ~Measurement() = default;
+  /// Told of the inputs that prepare() and values() are about, before they are called.
+  virtual void about(const Tensors& /*inputs*/) {}
   /// Fixes what depends on the final network (the predicted class), before the path is walked.
   /// @param outputs  of the final network, [n, ...]   @param targets  [n, ...]; undefined when unknown
   virtual void prepare(const Tensors& outputs, const Tensor& targets) = 0;

@@ -38,8 +38,8 @@ void check_set(const QuerySet& set, int64_t inputs) {
 /// Domingos' K(x, x_i) is a number only where the network gives one (theory 1).
 void check_path_kernel(Model& model, const Dataset& data) {
   const at::AutoGradMode off(false);
-  const Tensor one = data.inputs.narrow(0, 0, 1).to(model.parameters().front().tensor.options());
-  const int64_t outputs = model.forward({one}, Mode::eval).front().numel();
+  const Tensors one = take(data, at::zeros({1}, at::kLong), model.parameters().front().tensor.scalar_type()).inputs;
+  const int64_t outputs = model.forward(one, Mode::eval).front().numel();
   if (outputs != 1) throw InvalidInput(fmt::format("explain: the path kernel K(x, x_i) needs a network with one output, and this one gives {}; leave out --path-kernel", outputs));
 }
 
@@ -74,7 +74,7 @@ Queries compared(const Queries& queries) {
 }
 
 /// How far stride K moves the shares: a few queries swept again with stride 1; of sets, samples of them, swept with both.  [m]
-Tensor stride_deviation(const Ledger& ledger, const Recording& recording, Model& model, const Dataset& data, const Queries& queries, SweepOptions options) {
+Tensor stride_deviation(const Ledger& ledger, const Recording& recording, const Learner& learner, const Dataset& data, const Queries& queries, SweepOptions options) {
   const Queries some = compared(queries);
   options.sampled_steps = 0;
   options.keep = data.size();
@@ -82,9 +82,9 @@ Tensor stride_deviation(const Ledger& ledger, const Recording& recording, Model&
   options.planned = nullptr;
   options.keeper = nullptr;
   std::optional<Ledger> of_samples;
-  if (!some.sets.empty()) of_samples = Sweeping(recording, model, data, some, options).run({});
+  if (!some.sets.empty()) of_samples = Sweeping(recording, learner, data, some, options).run({});
   options.stride = 1;
-  const Ledger exact = Sweeping(recording, model, data, some, options).run({});
+  const Ledger exact = Sweeping(recording, learner, data, some, options).run({});
   Tensor deviation = at::zeros({exact.query_count()}, at::kDouble);
   for (int64_t q = 0; q < exact.query_count(); ++q) {  // over the examples that the ledger kept
     const Shares ours = (of_samples ? *of_samples : ledger).shares(q), theirs = exact.shares(q);
@@ -112,7 +112,7 @@ struct StepTime {
 };
 
 /// Sweeps about so many steps in the middle of the window, and forgets them.  @param options  as the run's, with what it keeps
-StepTime time_steps(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, SweepOptions options, const Window& whole, int64_t steps) {
+StepTime time_steps(const Recording& recording, const Learner& learner, const Dataset& data, const Queries& queries, SweepOptions options, const Window& whole, int64_t steps) {
   const Window window = timed_window(whole, options.stride, steps, recording.checkpoint_steps());
   Timings timings;
   auto begin = std::chrono::steady_clock::now();
@@ -122,19 +122,19 @@ StepTime time_steps(const Recording& recording, Model& model, const Dataset& dat
   options.until = window.until;
   options.sampled_steps = options.sampled_steps > 0 ? window.steps() : 0;
   options.planned = [&](const SweepPlan&) { timings.clear(), begin = std::chrono::steady_clock::now(); };  // what comes before is done once
-  Sweeping(recording, model, data, queries, options).run({});
+  Sweeping(recording, learner, data, queries, options).run({});
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   const double steps_done = double(window.steps()), sample = timings["uncertainty of the split"] / steps_done;
   return {(seconds - timings["replay up to the stretch"]) / steps_done - sample, sample, window.steps()};
 }
 
 /// The expected time of the planned chunks, and of the few queries that are swept again where steps share a gradient.
-void estimate_time(SweepPlan& plan, const Recording& recording, Model& model, const Dataset& data, const Queries& queries, SweepOptions options) {
+void estimate_time(SweepPlan& plan, const Recording& recording, const Learner& learner, const Dataset& data, const Queries& queries, SweepOptions options) {
   constexpr double most_steps = 16, enough_seconds = 2;
   const Window whole{options.from, options.from + plan.sizes.steps};
   const auto time = [&](const Queries& some) {
-    const StepTime first = time_steps(recording, model, data, some, options, whole, 1);  // warms up, and says how many are affordable
-    return time_steps(recording, model, data, some, options, whole, int64_t(std::clamp(enough_seconds / std::max(1e-9, first.step + first.sample), 1.0, most_steps)));
+    const StepTime first = time_steps(recording, learner, data, some, options, whole, 1);  // warms up, and says how many are affordable
+    return time_steps(recording, learner, data, some, options, whole, int64_t(std::clamp(enough_seconds / std::max(1e-9, first.step + first.sample), 1.0, most_steps)));
   };
   options.keep = plan.keep;
   const StepTime of_a_chunk = time(first_of(queries, plan.inputs_per_chunk));
@@ -150,28 +150,28 @@ void estimate_time(SweepPlan& plan, const Recording& recording, Model& model, co
 
 }  // namespace
 
-Ledger sweep(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options, const Progress& progress) {
-  const OwnWeights own(model);
-  check_asked(recording, model, data, queries, options);
-  Ledger ledger = Sweeping(recording, model, data, queries, options).run(progress);
-  if (options.stride > 1 && options.compare_strides) ledger.certificate.stride_deviation = stride_deviation(ledger, recording, model, data, queries, options);
+Ledger sweep(const Recording& recording, const Learner& learner, const Dataset& data, const Queries& queries, const SweepOptions& options, const Progress& progress) {
+  const OwnWeights own(learner.model);
+  check_asked(recording, learner.model, data, queries, options);
+  Ledger ledger = Sweeping(recording, learner, data, queries, options).run(progress);
+  if (options.stride > 1 && options.compare_strides) ledger.certificate.stride_deviation = stride_deviation(ledger, recording, learner, data, queries, options);
   return ledger;
 }
 
-Tensor wrong_inputs(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options) {
-  const OwnWeights own(model);
-  check_asked(recording, model, data, queries, options);
+Tensor wrong_inputs(const Recording& recording, const Learner& learner, const Dataset& data, const Queries& queries, const SweepOptions& options) {
+  const OwnWeights own(learner.model);
+  check_asked(recording, learner.model, data, queries, options);
   if (!queries.targets.defined() || !data.is_classification())
     throw InvalidInput("explain: --aggregate wrong needs queries with class labels, and these have none; use mean, or a file of sets");
-  return Sweeping(recording, model, data, queries, options).wrong();
+  return Sweeping(recording, learner, data, queries, options).wrong();
 }
 
-SweepPlan plan_sweep(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options) {
-  const OwnWeights own(model);
-  check_asked(recording, model, data, queries, options);
-  SweepPlan plan = Sweeping(recording, model, data, queries, options).plan();
+SweepPlan plan_sweep(const Recording& recording, const Learner& learner, const Dataset& data, const Queries& queries, const SweepOptions& options) {
+  const OwnWeights own(learner.model);
+  check_asked(recording, learner.model, data, queries, options);
+  SweepPlan plan = Sweeping(recording, learner, data, queries, options).plan();
   if (options.planned) options.planned(plan);
-  estimate_time(plan, recording, model, data, queries, options);
+  estimate_time(plan, recording, learner, data, queries, options);
   return plan;
 }
 

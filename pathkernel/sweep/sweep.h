@@ -3,16 +3,18 @@
 #include <pathkernel/core/progress.h>
 #include <pathkernel/core/timings.h>
 #include <pathkernel/data/dataset.h>
-#include <pathkernel/model/model.h>
 #include <pathkernel/record/recording.h>
 #include <pathkernel/sweep/adjoint.h>
 #include <pathkernel/sweep/ledger.h>
+#include <pathkernel/sweep/measurement.h>
 #include <pathkernel/sweep/plan.h>
 #include <pathkernel/sweep/queries.h>
 #include <pathkernel/sweep/segment_gradient.h>
 #include <pathkernel/sweep/sweep_state.h>
+#include <pathkernel/train/learner.h>
 
 #include <functional>
+#include <memory>
 
 namespace pathkernel {
 
@@ -21,6 +23,7 @@ struct SweepOptions {
   Convention convention = Convention::propagate;
   at::ScalarType precision = at::kFloat;  ///< of the evaluation; training replays in its own
   std::string measure = "log-odds";
+  std::function<std::unique_ptr<Measurement>()> measurement;  ///< a program's own in place of `measure`, which then is its name
   int64_t from = 0, until = -1;           ///< the window of the path: steps from … until−1 (−1: to the end)
   int64_t stride = 1;                     ///< steps that share one segment gradient (theory 2.7): complete, cheaper, other shares
   bool compare_strides = true;            ///< with a stride, measure how far it moves the shares: a few queries are swept again
@@ -42,17 +45,17 @@ struct SweepOptions {
 /// The main job: every prediction of the recorded run as a sum over its training examples (theory 2.2), with a certificate.
 /// Steps are replayed from checkpoints stretch by stretch and swept backwards; one replay per chunk of queries.
 /// With a window the sum runs from the network at its beginning to the network at its end; adjacent windows add up.
-/// @param model  of the recorded architecture; has its own weights again afterwards   @param data  the training part
+/// @param learner  its model is of the recorded architecture, and has its own weights again afterwards   @param data  the training part
 /// Cost per chunk: one replay + per step one forward and one reverse pass of the queries and the contraction of theory 4f.
 /// @throws InvalidInput for queries that do not fit the model or the memory; InvariantViolated, ReplayMismatch (see Tracer).
-Ledger sweep(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options, const Progress& progress = {});
+Ledger sweep(const Recording& recording, const Learner& learner, const Dataset& data, const Queries& queries, const SweepOptions& options, const Progress& progress = {});
 
 /// Inputs of `queries` that the network at the window's end takes for another class than theirs, int64 [k]: the set `wrong`.
 /// @throws InvalidInput where there are no classes
-Tensor wrong_inputs(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options);
+Tensor wrong_inputs(const Recording& recording, const Learner& learner, const Dataset& data, const Queries& queries, const SweepOptions& options);
 
 /// What that call would take, from the computation that it makes itself, and an estimate of its time: up to 16 steps are replayed and
 /// swept with the first chunk of queries, and nothing is kept of them. @throws as sweep(), also where the run would not fit
-SweepPlan plan_sweep(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options);
+SweepPlan plan_sweep(const Recording& recording, const Learner& learner, const Dataset& data, const Queries& queries, const SweepOptions& options);
 
 }  // namespace pathkernel

@@ -67,12 +67,12 @@ bool asks_average(const Recording& recording, const SweepOptions& options) {
 
 }  // namespace
 
-Sweeping::Sweeping(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options)
-    : recording_(recording), model_(model), data_(data), queries_(queries), options_(options), window_(window_of(recording, options)),
+Sweeping::Sweeping(const Recording& recording, const Learner& learner, const Dataset& data, const Queries& queries, const SweepOptions& options)
+    : recording_(recording), model_(learner.model), data_(data), queries_(queries), options_(options), window_(window_of(recording, options)),
       average_(asks_average(recording, options)),
-      tracer_(recording, model, data, {options.precision, average_, options.path_kernel, options.check, options.timings, options.strict, push_memory(options)}),
+      tracer_(recording, learner, data, {options.precision, average_, options.path_kernel, options.check, options.timings, options.strict, push_memory(options)}),
       measurement_(new_measurement()) {
-  const at::Device device = model.parameters().front().tensor.device();
+  const at::Device device = model_.parameters().front().tensor.device();
   for (const Tensor& t : in(options.precision, queries.inputs)) inputs_.push_back(t.to(device));
   if (queries.targets.defined()) targets_ = in(options.precision, {queries.targets}).front().to(device);
   const PathSegment end = tracer_.at(window_.until);

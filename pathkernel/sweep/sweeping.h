@@ -13,7 +13,7 @@ namespace pathkernel {
 class Sweeping {
  public:
   /// What is given must outlive it. @throws InvalidInput for a window that is not of this run, or an average that it did not keep
-  Sweeping(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options);
+  Sweeping(const Recording& recording, const Learner& learner, const Dataset& data, const Queries& queries, const SweepOptions& options);
 
   /// What run() will take; it reckons the same. @throws InvalidInput where it would not fit
   SweepPlan plan();

@@ -23,11 +23,13 @@ void tell(const std::vector<QueryInfo>& infos, Ledger& ledger) { ledger.queries.
 /// Fixes what is asked of these inputs by the network at the window's end (the predicted class).
 Tensors Sweeping::ask(Measurement& measurement, const Tensors& inputs, const Tensor& targets) {
   const Tensors outputs = outputs_of(model_, final_, inputs);
+  measurement.about(inputs);
   measurement.prepare(outputs, targets);
   return outputs;
 }
 
 std::unique_ptr<Measurement> Sweeping::new_measurement() const {
+  if (options_.measurement) return options_.measurement();
   return make_measurement(options_.measure, tracer_.objective(), data_.class_names);
 }
 

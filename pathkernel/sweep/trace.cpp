@@ -73,8 +73,8 @@ double share_of_cancelled(const LinearForm& form, const Rounded& r, double allow
 }  // namespace
 
 struct Tracer::Impl {
-  Impl(const Recording& recording, Model& model, const Dataset& data, Options options)
-      : recording(recording), model(model), options(options), replay(recording, model, data),
+  Impl(const Recording& recording, const Learner& learner, const Dataset& data, Options options)
+      : recording(recording), model(learner.model), options(options), replay(recording, learner, data),
         coupled_passes(model, replay.trainer().objective(), {options.precision, options.push_memory, options.check}) {}
 
   const Recording& recording;
@@ -99,10 +99,10 @@ struct Tracer::Impl {
   void end_at_checkpoint(PathSegment& segment, State& last, int64_t end);
 };
 
-Tracer::Tracer(const Recording& recording, Model& model, const Dataset& data, Options options)
-    : impl_(new Impl(recording, model, data, options)) {
-  impl_->live_parameters = copies(values(model.parameters()));
-  impl_->live_buffers = copies(values(model.buffers()));
+Tracer::Tracer(const Recording& recording, const Learner& learner, const Dataset& data, Options options)
+    : impl_(new Impl(recording, learner, data, options)) {
+  impl_->live_parameters = copies(values(learner.model.parameters()));
+  impl_->live_buffers = copies(values(learner.model.buffers()));
 }
 Tracer::~Tracer() = default;
 bool Tracer::coupled() const { return impl_->coupled; }

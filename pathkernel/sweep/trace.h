@@ -65,7 +65,7 @@ class Tracer {
     bool strict = false;            ///< a step whose hash differs is an error, not a drift
     int64_t push_memory = PushOptions().memory;  ///< for tangents of coupled passes
   };
-  Tracer(const Recording& recording, Model& model, const Dataset& data, Options options);
+  Tracer(const Recording& recording, const Learner& learner, const Dataset& data, Options options);
   ~Tracer();
 
   /// Steps begin … end−1, replayed from the last checkpoint at or before `begin`. @throws InvariantViolated naming parameter, step

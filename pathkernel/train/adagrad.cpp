@@ -9,7 +9,7 @@ Adagrad::Adagrad(OptimizerSettings settings, const NamedTensors& parameters)
 
 void Adagrad::step(const Tensors& parameters, const Tensors& gradients, double lr) {
   const auto& s = settings_;
-  last_.assign(parameters.size(), {});
+  begin(parameters.size());
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients[i].defined()) continue;
     const Tensor& w = parameters[i];
@@ -18,10 +18,15 @@ void Adagrad::step(const Tensors& parameters, const Tensors& gradients, double l
     Tensor& count = state_.of("step", i);
     count.add_(1);
     const Tensor u = Decay(s).apply(w, gradients[i], lr);
-    last_[i] = {true, lr, lr / (1 + static_cast<double>(count.item<int64_t>() - 1) * s.lr_decay)};
+    note(i, lr, false);
     sum.addcmul_(u, u, 1);
     w.addcdiv_(u, denominator(i), -last_[i].decayed_lr);
   }
+}
+
+void Adagrad::note(size_t i, double lr, bool) {
+  const double t = state_.of("step", i).item<double>();
+  last_[i] = {true, lr, lr / (1 + (t - 1) * settings_.lr_decay)};
 }
 
 Tensor Adagrad::denominator(size_t i) const { return state_.of("sum", i).sqrt().add_(settings_.eps); }

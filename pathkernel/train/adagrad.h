@@ -16,6 +16,10 @@ class Adagrad : public Optimizer {
   std::vector<LinearForm> linear_form() const override;
   Tensors memory() const override { return {}; }
 
+ protected:
+  void begin(size_t count) override { last_.assign(count, {}); }
+  void note(size_t i, double lr, bool first) override;
+
  private:
   Tensor denominator(size_t i) const;
 

@@ -20,7 +20,7 @@ Adam::Adam(OptimizerSettings settings, const NamedTensors& parameters) : Optimiz
 
 void Adam::step(const Tensors& parameters, const Tensors& gradients, double lr) {
   const auto& s = settings_;
-  last_.assign(parameters.size(), {});
+  begin(parameters.size());
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients[i].defined()) continue;
     const Tensor& w = parameters[i];
@@ -29,7 +29,6 @@ void Adam::step(const Tensors& parameters, const Tensors& gradients, double lr) 
     Tensor& v = state_.of("exp_avg_sq", i);
     Tensor& count = state_.of("step", i);
     count.add_(1);
-    const auto t = static_cast<double>(count.item<int64_t>());
 
     const Tensor u = Decay(s).apply(w, gradients[i], lr);
     m.lerp_(u, 1 - s.beta1);
@@ -39,11 +38,15 @@ void Adam::step(const Tensors& parameters, const Tensors& gradients, double lr) 
       at::maximum_out(largest, largest, v);
     }
 
-    const double bc1 = 1 - std::pow(s.beta1, t);
-    const double bc2 = 1 - std::pow(s.beta2, t);
-    last_[i] = {true, lr, lr / bc1, std::pow(bc2, 0.5)};
+    note(i, lr, false);
     w.addcdiv_(m, denominator(i), -last_[i].step_size);
   }
+}
+
+void Adam::note(size_t i, double lr, bool) {
+  const double t = state_.of("step", i).item<double>();
+  const double bc1 = 1 - std::pow(settings_.beta1, t), bc2 = 1 - std::pow(settings_.beta2, t);
+  last_[i] = {true, lr, lr / bc1, std::pow(bc2, 0.5)};
 }
 
 Tensor Adam::denominator(size_t i) const {

@@ -18,6 +18,10 @@ class Adam : public Optimizer {
   std::vector<LinearForm> linear_form() const override;
   Tensors memory() const override { return state_.or_zeros("exp_avg"); }
 
+ protected:
+  void begin(size_t count) override { last_.assign(count, {}); }
+  void note(size_t i, double lr, bool first) override;
+
  private:
   /// √v/√bc2 + ε of parameter i, with the roundings of the step.
   Tensor denominator(size_t i) const;

@@ -21,6 +21,12 @@ class Clipped : public Optimizer {
   NamedTensors state() const override { return inner_->state(); }
   void restore(const NamedTensors& state) override { inner_->restore(state); }
   int64_t numbers_per_weight() const override { return inner_->numbers_per_weight(); }
+  std::string groups() const override { return inner_->groups(); }
+  void use_groups(const std::string& groups) override { inner_->use_groups(groups); }
+
+ protected:
+  void begin(size_t) override {}  // its steps are the other's
+  void note(size_t, double, bool) override {}
 
  private:
   std::unique_ptr<Optimizer> inner_;

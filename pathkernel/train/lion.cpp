@@ -1,3 +1,4 @@
+#include <pathkernel/core/error.h>
 #include <pathkernel/train/decay.h>
 #include <pathkernel/train/lion.h>
 #include <pathkernel/train/realised.h>
@@ -10,7 +11,7 @@ Lion::Lion(OptimizerSettings settings, const NamedTensors& parameters) : Optimiz
 
 void Lion::step(const Tensors& parameters, const Tensors& gradients, double lr) {
   const auto& s = settings_;
-  last_.assign(parameters.size(), {});
+  begin(parameters.size());
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients[i].defined()) continue;
     const Tensor& w = parameters[i];
@@ -23,6 +24,8 @@ void Lion::step(const Tensors& parameters, const Tensors& gradients, double lr) 
     last_[i] = {c, lr};
   }
 }
+
+void Lion::note(size_t, double, bool) { throw InvariantViolated("lion: torch.optim has no such optimizer to take a step from"); }
 
 std::vector<LinearForm> Lion::linear_form() const {
   const auto& s = settings_;

@@ -20,6 +20,10 @@ class Lion : public Optimizer {
   std::vector<LinearForm> linear_form() const override;
   Tensors memory() const override { return state_.or_zeros("exp_avg"); }
 
+ protected:
+  void begin(size_t count) override { last_.assign(count, {}); }
+  void note(size_t i, double lr, bool first) override;
+
  private:
   struct Realised { Tensor c; double lr = 0; };  ///< c undefined: the parameter took no part
   std::vector<Realised> last_;

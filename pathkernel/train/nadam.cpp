@@ -11,7 +11,7 @@ NAdam::NAdam(OptimizerSettings settings, const NamedTensors& parameters)
 
 void NAdam::step(const Tensors& parameters, const Tensors& gradients, double lr) {
   const auto& s = settings_;
-  last_.assign(parameters.size(), {});
+  begin(parameters.size());
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients[i].defined()) continue;
     const Tensor& w = parameters[i];
@@ -24,18 +24,23 @@ void NAdam::step(const Tensors& parameters, const Tensors& gradients, double lr)
     const auto t = static_cast<double>(count.item<int64_t>());
     const Tensor u = Decay(s).apply(w, gradients[i], lr);
 
-    const double mu = s.beta1 * (1.0 - 0.5 * std::pow(0.96, t * s.momentum_decay));
-    const double mu_next = s.beta1 * (1.0 - 0.5 * std::pow(0.96, (t + 1) * s.momentum_decay));
-    product.mul_(mu);
+    product.mul_(mu_at(t));
     m.lerp_(u, 1 - s.beta1);
     v.mul_(s.beta2).addcmul_(u, u, 1 - s.beta2);
 
-    const double so_far = product.item<double>();
-    last_[i] = {true, lr, 1 - std::pow(s.beta2, t), lr * (1.0 - mu) / (1.0 - so_far), (lr * mu_next) / (1.0 - so_far * mu_next)};
+    note(i, lr, false);
     const Tensor den = denominator(i);
     w.addcdiv_(u, den, -last_[i].of_u);
     w.addcdiv_(m, den, -last_[i].of_m);
   }
+}
+
+double NAdam::mu_at(double t) const { return settings_.beta1 * (1.0 - 0.5 * std::pow(0.96, t * settings_.momentum_decay)); }
+
+void NAdam::note(size_t i, double lr, bool) {
+  const double t = state_.of("step", i).item<double>(), so_far = state_.of("mu_product", i).item<double>();
+  const double mu = mu_at(t), mu_next = mu_at(t + 1);
+  last_[i] = {true, lr, 1 - std::pow(settings_.beta2, t), lr * (1.0 - mu) / (1.0 - so_far), (lr * mu_next) / (1.0 - so_far * mu_next)};
 }
 
 Tensor NAdam::denominator(size_t i) const { return state_.of("exp_avg_sq", i).div(last_[i].bc2).sqrt().add_(settings_.eps); }

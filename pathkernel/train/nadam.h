@@ -18,7 +18,12 @@ class NAdam : public Optimizer {
   std::vector<LinearForm> linear_form() const override;
   Tensors memory() const override { return state_.or_zeros("exp_avg"); }
 
+ protected:
+  void begin(size_t count) override { last_.assign(count, {}); }
+  void note(size_t i, double lr, bool first) override;
+
  private:
+  double mu_at(double t) const;  ///< μ_t
   Tensor denominator(size_t i) const;
 
   /// Numbers of the last step, per parameter.

@@ -29,7 +29,8 @@ class Objective {
   /// Numbers a network gives for each input where the targets are labels of so many classes.
   virtual int64_t outputs_for_classes(int64_t classes) const { return classes; }
   /// b [n], detached. Mean: 1/(passes·n), so that the weights of a step's passes (micro-batches) sum to one. Sum: 1.
-  Tensor weights(const Tensor& losses, int64_t passes = 1) const;
+  /// @param targets  of these examples: what their weights may depend on (tokens that count)
+  virtual Tensor weights(const Tensor& losses, const Tensor& targets, int64_t passes = 1) const;
 
  private:
   friend std::unique_ptr<Objective> make_objective(const std::string& name, const std::string& reduction);

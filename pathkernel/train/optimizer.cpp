@@ -24,6 +24,13 @@ std::unique_ptr<Optimizer> without_clipping(const OptimizerSettings& settings, c
 
 }  // namespace
 
+void Optimizer::adopt(const OptimizerSettings& settings, const NamedTensors& state, double lr, bool updated, bool first) {
+  settings_ = settings;
+  begin(1);
+  state_.adopt(0, state);
+  if (updated) note(0, lr, first);
+}
+
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerSettings& settings, const NamedTensors& parameters) {
   validate(settings);
   auto optimizer = without_clipping(settings, parameters);

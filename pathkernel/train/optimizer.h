@@ -36,6 +36,17 @@ class Optimizer {
   /// Numbers kept between steps for each weight that was ever updated: what a checkpoint takes beside the weights.
   virtual int64_t numbers_per_weight() const { return state_.numbers_per_weight(); }
 
+  /// For an optimizer of one parameter whose steps another implementation makes (torch.optim): takes over what that one keeps, live,
+  /// and what linear_form() needs of its last step.
+  /// @param state    by kind, after the step; empty: the parameter took no part   @param lr  of the step
+  /// @param settings as they were at the step (a scheduler may change them)       @param first  it had no state before the step
+  void adopt(const OptimizerSettings& settings, const NamedTensors& state, double lr, bool updated, bool first);
+
+  /// Settings of each group of parameters, where a program's own optimizer has such, as text that use_groups() understands; they are
+  /// kept with every step at which they change. Empty: lr says all.
+  virtual std::string groups() const { return {}; }
+  virtual void use_groups(const std::string& /*groups*/) {}
+
  protected:
   /// @param kinds  of state (OptimizerState)
   Optimizer(OptimizerSettings settings, std::vector<std::string> kinds, const NamedTensors& parameters)
@@ -46,6 +57,11 @@ class Optimizer {
     form.mu = 1;
     return form;
   }
+
+  /// Forgets the last step; none of `count` parameters has taken part in the next one yet.
+  virtual void begin(size_t count) = 0;
+  /// Keeps what linear_form() needs of a step of parameter i and its state after it does not say.
+  virtual void note(size_t i, double lr, bool first) = 0;
 
   OptimizerSettings settings_;
   OptimizerState state_;

@@ -79,4 +79,11 @@ void OptimizerState::restore(const NamedTensors& state) {
   tensors_ = std::move(restored);
 }
 
+void OptimizerState::adopt(size_t i, const NamedTensors& by_kind) {
+  for (const auto& [kind, tensor] : by_kind) {
+    const auto found = std::find(kinds_.begin(), kinds_.end(), kind);
+    if (found != kinds_.end()) tensors_[static_cast<size_t>(found - kinds_.begin())].at(i) = tensor.detach();
+  }
+}
+
 }  // namespace pathkernel

@@ -23,6 +23,8 @@ class OptimizerState {
 
   /// The tensors of a kind, live; zeros for parameters that were never updated.
   Tensors or_zeros(const std::string& kind) const;
+  /// Of parameter i.
+  at::ScalarType dtype(size_t i) const { return parameters_[i].tensor.scalar_type(); }
   /// How many of the kinds have a number for each weight.
   int64_t numbers_per_weight() const;
 
@@ -31,6 +33,8 @@ class OptimizerState {
   /// Replaces everything by copies of `state`, on each parameter's device; what `state` lacks becomes undefined.
   /// @throws InvalidInput for a name or a shape that does not fit.
   void restore(const NamedTensors& state);
+  /// Replaces parameter i's tensors by these, by kind, sharing storage; kinds that are not kept here are passed over.
+  void adopt(size_t i, const NamedTensors& by_kind);
 
  private:
   size_t kind_index(const std::string& kind) const;

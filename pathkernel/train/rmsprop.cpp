@@ -19,7 +19,7 @@ RMSprop::RMSprop(OptimizerSettings settings, const NamedTensors& parameters)
 
 void RMSprop::step(const Tensors& parameters, const Tensors& gradients, double lr) {
   const auto& s = settings_;
-  last_.assign(parameters.size(), {});
+  begin(parameters.size());
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients[i].defined()) continue;
     const Tensor& w = parameters[i];
@@ -35,9 +35,11 @@ void RMSprop::step(const Tensors& parameters, const Tensors& gradients, double l
     } else {
       w.addcdiv_(u, den, -lr);
     }
-    last_[i] = {true, lr};
+    note(i, lr, false);
   }
 }
+
+void RMSprop::note(size_t i, double lr, bool) { last_[i] = {true, lr}; }
 
 Tensor RMSprop::denominator(size_t i) const {
   const Tensor& v = state_.of("square_avg", i);

@@ -17,6 +17,10 @@ class RMSprop : public Optimizer {
   std::vector<LinearForm> linear_form() const override;
   Tensors memory() const override;
 
+ protected:
+  void begin(size_t count) override { last_.assign(count, {}); }
+  void note(size_t i, double lr, bool first) override;
+
  private:
   /// √v + ε of parameter i, with the roundings of the step.
   Tensor denominator(size_t i) const;

@@ -31,7 +31,7 @@ LinearForm form_of(const OptimizerSettings& s, double lr, bool first, at::Scalar
 Sgd::Sgd(OptimizerSettings settings, const NamedTensors& parameters) : Optimizer(settings, kinds_of(settings), parameters) {}
 
 void Sgd::step(const Tensors& parameters, const Tensors& gradients, double lr) {
-  forms_.assign(parameters.size(), unchanged());
+  begin(parameters.size());
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!gradients[i].defined()) continue;
     const Tensor& w = parameters[i];
@@ -49,5 +49,7 @@ void Sgd::step(const Tensors& parameters, const Tensors& gradients, double lr) {
     forms_[i] = form_of(settings_, lr, first, w.scalar_type());
   }
 }
+
+void Sgd::note(size_t i, double lr, bool first) { forms_[i] = form_of(settings_, lr, first, state_.dtype(i)); }
 
 }  // namespace pathkernel

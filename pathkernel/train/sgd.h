@@ -18,6 +18,10 @@ class Sgd : public Optimizer {
   std::vector<LinearForm> linear_form() const override { return forms_; }
   Tensors memory() const override { return settings_.momentum == 0 ? Tensors() : state_.or_zeros("momentum_buffer"); }
 
+ protected:
+  void begin(size_t count) override { forms_.assign(count, unchanged()); }
+  void note(size_t i, double lr, bool first) override;
+
  private:
   std::vector<LinearForm> forms_;
 };

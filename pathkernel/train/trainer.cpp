@@ -18,17 +18,16 @@ void seed_generator(at::Device device, uint64_t seed) {
   generator.set_current_seed(seed);
 }
 
-/// Random operations draw the same numbers whenever the step is repeated.
-void seed_generators(const Tensors& parameters, uint64_t seed) {
-  seed_generator(at::kCPU, seed);
-  if (!parameters.empty() && !parameters[0].is_cpu()) seed_generator(parameters[0].device(), seed);
-}
-
 void clear_gradients(const Tensors& parameters) {
   for (const Tensor& w : parameters) w.mutable_grad() = Tensor();
 }
 
 }  // namespace
+
+void seed_generators(const Tensors& parameters, uint64_t seed) {
+  seed_generator(at::kCPU, seed);
+  if (!parameters.empty() && !parameters[0].is_cpu()) seed_generator(parameters[0].device(), seed);
+}
 
 std::vector<Batch> micro_batches(const Batch& batch, int64_t count) {
   if (count <= 1) return {batch};
@@ -43,12 +42,12 @@ std::vector<Batch> micro_batches(const Batch& batch, int64_t count) {
   return parts;
 }
 
-Trainer::Trainer(TrainingSettings settings, Model& model)
+Trainer::Trainer(TrainingSettings settings, const Learner& learner)
     : settings_(std::move(settings)),
-      model_(model),
-      objective_(make_objective(settings_.objective, settings_.reduction)),
+      model_(learner.model),
+      objective_(learner.objective ? learner.objective(settings_) : make_objective(settings_.objective, settings_.reduction)),
       dropped_(settings_.dropped, settings_.renormalise),
-      optimizer_(make_optimizer(settings_.optimizer, model.parameters())) {
+      optimizer_(learner.optimizer ? learner.optimizer(settings_) : make_optimizer(settings_.optimizer, model_.parameters())) {
   if (!settings_.regulariser.empty()) regulariser_ = make_regulariser(settings_.regulariser);
   if (settings_.accumulate < 1)
     throw InvalidInput(fmt::format("training: a step takes 1 or more micro-batches, but accumulate is {}", settings_.accumulate));
@@ -57,7 +56,7 @@ Trainer::Trainer(TrainingSettings settings, Model& model)
                        "leave it out");
   if (!std::is_sorted(settings_.dropped.begin(), settings_.dropped.end()))
     throw InvalidInput("training: the examples to be dropped are not in ascending order; sort them");
-  if (settings_.ema != 0) average_ = std::make_unique<WeightAverage>(settings_.ema, model.parameters());
+  if (settings_.ema != 0) average_ = std::make_unique<WeightAverage>(settings_.ema, model_.parameters());
 }
 
 double Trainer::passes(const Batch& batch, StepObserver* observer) {
@@ -70,7 +69,7 @@ double Trainer::passes(const Batch& batch, StepObserver* observer) {
     if (observer) observer->before_forward(model_, part);
     const Tensors outputs = model_.forward(part.inputs, Mode::train);
     const Tensor losses = objective_->losses(outputs, part.targets);
-    Tensor weights = objective_->weights(losses, static_cast<int64_t>(parts.size()));
+    Tensor weights = objective_->weights(losses, part.targets, static_cast<int64_t>(parts.size()));
     if (const Tensor kept = dropped_.kept(part.indices, losses.options()); kept.defined()) weights = weights * kept;
     if (factor != 1) weights = weights * factor;
     const Tensor sum = losses.mul(weights).sum();

@@ -1,10 +1,10 @@
 #pragma once
 
 #include <pathkernel/train/dropped.h>
-#include <pathkernel/train/objective.h>
-#include <pathkernel/train/optimizer.h>
+#include <pathkernel/train/learner.h>
 #include <pathkernel/train/regulariser.h>
 #include <pathkernel/train/step.h>
+#include <pathkernel/train/training_settings.h>
 #include <pathkernel/train/weight_average.h>
 
 #include <memory>
@@ -13,24 +13,15 @@
 
 namespace pathkernel {
 
-/// What a step of training depends on besides its batch.
-struct TrainingSettings {
-  std::string objective = "cross-entropy";
-  std::string reduction = "mean";  ///< mean | sum: of a batch's losses
-  std::string regulariser = {};    ///< "l1:0.0001", "l2:0.001", as make_regulariser() takes it; empty: none
-  OptimizerSettings optimizer;
-  int64_t accumulate = 1;  ///< micro-batches per step
-  double ema = 0;          ///< decay ρ of the weights' exponential moving average; 0: none is kept
-  std::vector<int64_t> dropped = {};  ///< examples whose loss has weight 0 wherever they are drawn, ascending (train/dropped.h)
-  bool renormalise = false;  ///< the others of a step then share the weight of those dropped; else their weights stay what they were
-};
+/// Random operations draw the same numbers whenever a step is repeated: seeds torch's generators, of the CPU and of the parameters' device.
+void seed_generators(const Tensors& parameters, uint64_t seed);
 
 /// Trains a network step by step. The same class trains and replays, so that both do the same operations in the same order.
 class Trainer {
  public:
-  /// @param model  must outlive the trainer; its parameters may be rebound between steps
+  /// @param learner  its model must outlive the trainer; its parameters may be rebound between steps
   /// @throws InvalidInput for settings that the objective or the optimizer refuses
-  Trainer(TrainingSettings settings, Model& model);
+  Trainer(TrainingSettings settings, const Learner& learner);
 
   /// One step: seeds the default generator with `random_seed`; for each micro-batch forward in train mode, losses, backward; then the
   /// update in place, and the average of the weights.

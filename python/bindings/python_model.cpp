@@ -1,5 +1,6 @@
 #include "python_model.h"
 
+#include <pathkernel/core/error.h>
 #include <pathkernel/tangent/coupled_batch.h>
 
 namespace py = pybind11;
@@ -17,17 +18,17 @@ py::object call(const py::object& function, const py::tuple& arguments) {
   }
 }
 
-NamedTensors PythonModel::parameters() const {
-  NamedTensors out;
-  for (const py::handle& item : module_.attr("named_parameters")()) {
+PythonModel::PythonModel(py::object module, py::object forward, std::string specification)
+    : module_(module), forward_(forward.is_none() ? module : std::move(forward)), specification_(std::move(specification)) {
+  for (const py::handle& item : module.attr("named_parameters")()) {
     const auto pair = item.cast<std::pair<std::string, at::Tensor>>();
-    if (pair.second.requires_grad()) out.push_back({pair.first, pair.second});
+    (pair.second.requires_grad() ? parameters_ : frozen_).push_back({pair.first, pair.second});
   }
-  return out;
 }
 
 NamedTensors PythonModel::buffers() const {
-  NamedTensors out;
+  const py::gil_scoped_acquire gil;
+  NamedTensors out = frozen_;
   for (const py::handle& item : module_.attr("named_buffers")()) {
     const auto pair = item.cast<std::pair<std::string, at::Tensor>>();
     out.push_back({pair.first, pair.second});
@@ -36,10 +37,12 @@ NamedTensors PythonModel::buffers() const {
 }
 
 Tensors PythonModel::forward(const Tensors& inputs, Mode mode) {
-  module_.attr("train")(mode == Mode::train);
+  const py::gil_scoped_acquire gil;
+  const bool train = mode == Mode::train;
+  if (module_.attr("training").cast<bool>() != train) module_.attr("train")(train);
   py::tuple arguments(inputs.size());
   for (size_t k = 0; k < inputs.size(); ++k) arguments[k] = py::cast(inputs[k]);
-  const py::object result = call(module_, arguments);
+  const py::object result = call(*forward_, arguments);
   if (py::isinstance<py::tuple>(result) || py::isinstance<py::list>(result)) return result.cast<Tensors>();
   return {result.cast<at::Tensor>()};
 }

@@ -1,23 +1,26 @@
 #pragma once
 
 #include <pathkernel/model/model.h>
-#include <torch/csrc/utils/pybind.h>
+
+#include "python_object.h"
 
 namespace pathkernel::python {
 
-/// A live torch.nn.Module as a Model: parameters that require grad and buffers by their Python names; forward calls the module.
+/// A live torch.nn.Module as a Model: parameters that require grad by their Python names; frozen ones count as buffers. Parameters are
+/// looked up once.
 class PythonModel : public Model {
  public:
-  explicit PythonModel(pybind11::object module) : module_(std::move(module)) {}
-  NamedTensors parameters() const override;
+  /// @param forward  takes the flat inputs, gives a list of tensors; None: the module itself
+  explicit PythonModel(pybind11::object module, pybind11::object forward = pybind11::none(), std::string specification = {});
+  NamedTensors parameters() const override { return parameters_; }
   NamedTensors buffers() const override;
   Tensors forward(const Tensors& inputs, Mode mode) override;
+  std::string specification() const override { return specification_; }
 
  private:
-  pybind11::object module_;
+  PythonObject module_, forward_;
+  std::string specification_;
+  NamedTensors parameters_, frozen_;
 };
-
-/// Calls a Python function. An error the tape threw comes back from torch as RuntimeError; here it is InvalidInput again.
-pybind11::object call(const pybind11::object& function, const pybind11::tuple& arguments);
 
 }  // namespace pathkernel::python

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(pathlib.Path(os.environ.get("PATHKERNEL_BUILD", ROOT / "build")) / "python"))
-import _pathkernel as engine  # noqa: E402
+from pathkernel import _engine as engine  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

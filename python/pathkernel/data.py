@@ -1,0 +1,165 @@
+"""A user's data set as the engine draws from it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy
+import torch
+from torch.utils.data import Dataset, TensorDataset
+
+from . import _engine
+from ._engine import InvalidInput
+from .network import Structure, describe
+
+#: Items that are looked at for the fingerprint, at most; of longer data sets so many, evenly spaced.
+LOOKED_AT = 10_000
+
+
+def tensor_of(value: Any, what: str) -> torch.Tensor:
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    if isinstance(value, (bool, int, float, numpy.generic)) or (isinstance(value, (list, tuple)) and value and isinstance(value[0], (int, float))):
+        return torch.as_tensor(value, dtype=torch.get_default_dtype() if isinstance(value, (float, numpy.floating)) else None)
+    if isinstance(value, numpy.ndarray):
+        return torch.from_numpy(value)
+    raise InvalidInput(f"{what} is {describe(value)}; a tensor, an array or a number is expected (give the data set a transform that makes one)")
+
+
+def parts_of(item: Any, index: int) -> tuple[Structure, list[torch.Tensor], torch.Tensor]:
+    """(input, target) of one item of a data set."""
+    if isinstance(item, Mapping):
+        item = dict(item)
+        target = next((item.pop(k) for k in ("labels", "label", "target", "targets", "y") if k in item), None)
+        if target is None:
+            raise InvalidInput(f"data: item {index} is a dict without labels (it has {', '.join(item)}); an entry 'labels', or items (input, target), are expected")
+        inputs: Any = {k: tensor_of(v, f"data: '{k}' of item {index}") for k, v in item.items()}
+    elif isinstance(item, (tuple, list)) and len(item) == 2:
+        inputs, target = item
+        if isinstance(inputs, Mapping):
+            inputs = {k: tensor_of(v, f"data: '{k}' of item {index}") for k, v in inputs.items()}
+        elif isinstance(inputs, tuple):
+            inputs = tuple(tensor_of(v, f"data: input {k} of item {index}") for k, v in enumerate(inputs))
+        else:
+            inputs = tensor_of(inputs, f"data: the input of item {index}")
+    else:
+        raise InvalidInput(f"data: item {index} is {describe(item)}; (input, target) is expected")
+    structure, tensors = Structure.of(inputs, f"data: the input of item {index}")
+    return structure, tensors, tensor_of(target, f"data: the target of item {index}")
+
+
+def stack(tensors: list[torch.Tensor], indices: list[int], what: str) -> torch.Tensor:
+    shape = tensors[0].shape
+    for i, t in zip(indices, tensors):
+        if t.shape != shape:
+            raise InvalidInput(f"data: the {what} of items {indices[0]} and {i} have different shapes, {list(shape)} and {list(t.shape)}; pad them to one length")
+    return torch.stack(tensors)
+
+
+class SameDraws:
+    """Python's, numpy's and torch's random numbers, put back afterwards."""
+
+    def __enter__(self) -> "SameDraws":
+        self.states = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
+        return self
+
+    @staticmethod
+    def begin(seed: int, index: int) -> None:
+        mixed = (seed * 0x9E3779B97F4A7C15 + index * 0xD1B54A32D192ED03 + 0x2545F4914F6CDD1D) % 2**64
+        random.seed(mixed)
+        numpy.random.seed(mixed % 2**32)
+        torch.default_generator.manual_seed(mixed % 2**63)
+
+    def __exit__(self, *_: object) -> None:
+        random.setstate(self.states[0])
+        numpy.random.set_state(self.states[1])
+        torch.set_rng_state(self.states[2])
+
+
+class Source:
+    """A map-style data set, whose items are drawn under a seed of (step, index): augmentation is repeated as it was."""
+
+    def __init__(self, data: Any):
+        try:
+            self.length = len(data)
+        except TypeError:
+            raise InvalidInput(f"data is a {type(data).__name__} without a length; a map-style data set is expected (items by number, len())") from None
+        if self.length == 0:
+            raise InvalidInput("data: the data set is empty")
+        self.data = data
+        looked_at = range(self.length) if self.length <= LOOKED_AT else numpy.linspace(0, self.length - 1, LOOKED_AT).astype(int).tolist()
+        hashes, targets = [self.length], []
+        self.structure = None
+        with SameDraws() as draws:
+            for i in looked_at:
+                structure, inputs, target = self._item(i, draws, 0)
+                self.structure = self.structure or structure
+                targets.append(target)
+                hashes.append(_engine.hash_of([*inputs, target]) - 2**63)
+        self.fingerprint = _engine.hash_of([torch.tensor(hashes)])
+        if len(targets) == self.length and all(t.shape == targets[0].shape for t in targets):
+            self.targets = torch.stack(targets)
+        else:
+            known = getattr(data, "targets", None)
+            self.targets = torch.as_tensor(known) if known is not None and len(known) == self.length else None
+
+    def __len__(self) -> int:
+        return self.length
+
+    def _item(self, index: int, draws: SameDraws, seed: int) -> tuple[Structure, list[torch.Tensor], torch.Tensor]:
+        draws.begin(seed, index)
+        return parts_of(self.data[index], index)
+
+    def take(self, indices: torch.Tensor, seed: int) -> tuple[list[torch.Tensor], torch.Tensor]:
+        numbers = indices.tolist()
+        with SameDraws() as draws:
+            items = [self._item(i, draws, seed) for i in numbers]
+        for i, item in zip(numbers, items):
+            if item[0] != self.structure:
+                raise InvalidInput(f"data: the input of item {i} is {item[0]}, but that of item 0 is {self.structure}; all items should be alike")
+        inputs = [stack([item[1][k] for item in items], numbers, "inputs") for k in range(len(items[0][1]))]
+        return inputs, stack([item[2] for item in items], numbers, "targets")
+
+
+class Data:
+    """What Parts takes: plain tensors where there are some, else a Source."""
+
+    def __init__(self, data: Any, class_names: list[str] | None = None):
+        self.inputs = self.source = None
+        self.structure = Structure("tensor")
+        if isinstance(data, TensorDataset) and len(data.tensors) == 2:
+            data = data.tensors
+        if isinstance(data, (tuple, list)) and len(data) == 2 and all(isinstance(d, (torch.Tensor, numpy.ndarray)) for d in data):
+            self.inputs, self.targets = (tensor_of(d, "data").cpu().contiguous() for d in data)
+            if len(self.inputs) != len(self.targets) or len(self.inputs) == 0:
+                raise InvalidInput(f"data: {len(self.inputs)} inputs and {len(self.targets)} targets; as many of both, and at least one, are expected")
+            if self.inputs.is_floating_point() and not bool(torch.isfinite(self.inputs).all()):
+                row = int((~torch.isfinite(self.inputs.flatten(1)).all(1)).nonzero()[0])
+                raise InvalidInput(f"data: the input of item {row} holds NaN or infinite numbers")
+            self.name, self.length = "tensors", len(self.inputs)
+        else:
+            self.source = Source(data)
+            self.structure, self.targets = self.source.structure, self.source.targets
+            self.name, self.length = type(data).__name__, len(self.source)
+        labels = self.targets is not None and self.targets.dim() == 1 and not self.targets.is_floating_point()
+        if labels:
+            self.targets = self.targets.long()
+            most = int(self.targets.max())
+            given = class_names or getattr(data, "classes", None) or [str(k) for k in range(most + 1)]
+            if int(self.targets.min()) < 0 or most >= len(given):
+                raise InvalidInput(f"data: the labels go from {int(self.targets.min())} to {most}, but there are {len(given)} classes")
+            self.class_names = [str(name) for name in given]
+        else:
+            self.class_names = []
+
+    def for_engine(self) -> dict[str, Any]:
+        return {"name": self.name, "class_names": self.class_names, "targets": self.targets, "inputs": self.inputs, "source": self.source}
+
+    def rows(self, indices: list[int]) -> torch.Tensor | None:
+        """Inputs of these examples, drawn under seed 0; None where an input is several tensors."""
+        if self.inputs is not None:
+            return self.inputs[indices]
+        inputs, _ = self.source.take(torch.tensor(indices), 0)
+        return inputs[0] if len(inputs) == 1 else None

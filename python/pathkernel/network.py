@@ -1,0 +1,113 @@
+"""A user's module as the engine calls it: flat tensors in, flat tensors out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ._engine import InvalidInput
+
+
+class Structure:
+    """How an input or output is made of tensors: one tensor, a tuple of them, or a dict of them."""
+
+    def __init__(self, kind: str, keys: list = ()):  # "tensor" | "tuple" | "dict"
+        self.kind, self.keys = kind, list(keys)
+
+    @staticmethod
+    def of(value: Any, what: str) -> tuple["Structure", list[torch.Tensor]]:
+        if isinstance(value, torch.Tensor):
+            return Structure("tensor"), [value]
+        if isinstance(value, Mapping):
+            named = {k: v for k, v in value.items() if isinstance(v, torch.Tensor)}
+            if named:
+                return Structure("dict", list(named)), list(named.values())
+        elif isinstance(value, Sequence) and value and all(isinstance(v, torch.Tensor) for v in value):
+            return Structure("tuple", range(len(value))), list(value)
+        raise InvalidInput(f"{what} is {describe(value)}; a tensor, a tuple of tensors or a dict of tensors is expected")
+
+    def pack(self, tensors: list[torch.Tensor]) -> Any:
+        if self.kind == "tensor":
+            return tensors[0]
+        return tuple(tensors) if self.kind == "tuple" else Named(zip(self.keys, tensors))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Structure) and (self.kind, self.keys) == (other.kind, other.keys)
+
+    def __repr__(self) -> str:
+        return {"tensor": "a tensor", "tuple": f"{len(self.keys)} tensors", "dict": f"tensors named {', '.join(map(str, self.keys))}"}[self.kind]
+
+
+class Named(dict):
+    """Tensors by name; also as attributes, as the output classes of libraries have them."""
+
+    def __getattr__(self, name: str) -> torch.Tensor:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+def describe(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k}: {describe(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of " + (", ".join(describe(v) for v in value[:4]) or "nothing")
+    return f"a {type(value).__name__}"
+
+
+class Network:
+    """What Parts and losses know of a module: how to call it, and how its last outputs were made of tensors."""
+
+    def __init__(self, module: torch.nn.Module):
+        if not isinstance(module, torch.nn.Module):
+            raise InvalidInput(f"model is a {type(module).__name__}; a torch.nn.Module is expected")
+        module = getattr(module, "_orig_mod", module)  # torch.compile: the tape must see the operations
+        if isinstance(module, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)):
+            module = module.module
+        if isinstance(module, torch.jit.ScriptModule):
+            raise InvalidInput("model is a scripted module, whose operations cannot be seen; give the module it was made from")
+        self.module = module
+        self.inputs: Structure | None = None
+        self.outputs: Structure | None = None
+
+    @property
+    def specification(self) -> str:
+        return getattr(self.module, "pathkernel_specification", f"python:{type(self.module).__module__}.{type(self.module).__qualname__}")
+
+    def forward(self, *tensors: torch.Tensor) -> list[torch.Tensor]:
+        if self.inputs is None or self.inputs.kind == "tensor":
+            result = self.module(*tensors)
+        elif self.inputs.kind == "tuple":
+            result = self.module(*tensors)
+        else:
+            result = self.module(**dict(zip(self.inputs.keys, tensors)))
+        self.outputs, flat = Structure.of(result, f"what {type(self.module).__name__} returned")
+        return flat
+
+    def pack_outputs(self, tensors: list[torch.Tensor]) -> Any:
+        return self.outputs.pack(tensors) if self.outputs is not None else tensors[0]
+
+
+class KeepsState:
+    """Puts back what the engine's work borrows of a user's training: modes of the modules, the optimizer's state, random generators."""
+
+    def __init__(self, network: Network, optimizer: Any):
+        self.network, self.optimizer = network, optimizer
+
+    def __enter__(self) -> "KeepsState":
+        self.modes = [(m, m.training) for m in self.network.module.modules()]
+        self.random = torch.get_rng_state()
+        self.kept = self.optimizer.snapshot() if self.optimizer is not None else None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for module, training in self.modes:
+            module.training = training
+        torch.set_rng_state(self.random)
+        if self.optimizer is not None:
+            self.optimizer.put_back(self.kept)

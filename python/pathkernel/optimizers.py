@@ -1,0 +1,191 @@
+"""torch.optim's optimizers as linear recurrences: they make their steps themselves; the engine reads settings and state (theory 2.1)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+from torch import optim
+
+from ._engine import InvalidInput
+
+
+def _adam(group: dict) -> dict:
+    name = "adamw" if group.get("decoupled_weight_decay") else "adam"
+    return {"name": name, "beta1": float(group["betas"][0]), "beta2": float(group["betas"][1]), "eps": group["eps"], "amsgrad": group["amsgrad"],
+            "weight_decay": group["weight_decay"]}
+
+
+def _adamw(group: dict) -> dict:
+    return {**_adam(group), "name": "adamw"}
+
+
+def _sgd(group: dict) -> dict:
+    return {"name": "sgd", **{k: group[k] for k in ("momentum", "dampening", "nesterov", "weight_decay")}}
+
+
+def _nadam(group: dict) -> dict:
+    return {"name": "nadam", "beta1": group["betas"][0], "beta2": group["betas"][1], "eps": group["eps"], "momentum_decay": group["momentum_decay"],
+            "weight_decay": group["weight_decay"], "decoupled": group["decoupled_weight_decay"]}
+
+
+def _rmsprop(group: dict) -> dict:
+    return {"name": "rmsprop", **{k: group[k] for k in ("momentum", "alpha", "eps", "centered", "weight_decay")}}
+
+
+def _adagrad(group: dict) -> dict:
+    return {"name": "adagrad", "eps": group["eps"], "lr_decay": group["lr_decay"], "initial_accumulator": group["initial_accumulator_value"],
+            "weight_decay": group["weight_decay"]}
+
+
+#: What the engine reads, by class.
+SETTINGS = {optim.SGD: _sgd, optim.Adam: _adam, optim.AdamW: _adamw, optim.NAdam: _nadam, optim.RMSprop: _rmsprop, optim.Adagrad: _adagrad}
+
+#: State of a size of its own: a number that counts, kept on the CPU.
+NUMBERS = ("step", "mu_product")
+
+
+def _number(value: Any) -> Any:
+    return value.item() if isinstance(value, torch.Tensor) else value
+
+
+class Optimizer:
+    """A live torch.optim.Optimizer, as PythonOptimizer of the engine calls it. Parameters are in the model's order."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, named_parameters: list[tuple[str, torch.Tensor]], clip_norm: float = 0, clip_value: float = 0):
+        self.optimizer = optimizer
+        kind = next((c for c in SETTINGS if type(optimizer) is c or (isinstance(optimizer, c) and type(optimizer).step is c.step)), None)
+        if kind is None:
+            names = ", ".join(c.__name__ for c in SETTINGS)
+            raise InvalidInput(f"optimizer is a {type(optimizer).__module__}.{type(optimizer).__qualname__}, whose steps the engine cannot read; use one of "
+                               f"torch.optim's {names}")
+        self.kind, self.clip = kind, {"clip_norm": clip_norm, "clip_value": clip_value}
+        group_of = {id(p): g for g, group in enumerate(optimizer.param_groups) for p in group["params"]}
+        self.names = [name for name, p in named_parameters if p.requires_grad]
+        self.parameters = [p for _, p in named_parameters if p.requires_grad]
+        for name, p in named_parameters:
+            if p.requires_grad and id(p) not in group_of:
+                raise InvalidInput(f"optimizer: parameter '{name}' of the model is not among its parameters; give it model.parameters(), or freeze that one "
+                                   "(requires_grad_(False))")
+        known = {id(p) for _, p in named_parameters}
+        for g, group in enumerate(optimizer.param_groups):
+            for k, p in enumerate(group["params"]):
+                if id(p) not in known:
+                    raise InvalidInput(f"optimizer: parameter {k} of group {g} ({list(p.shape)}) is none of the model's")
+            if group.get("differentiable"):
+                raise InvalidInput("optimizer: differentiable=True is for training through the optimizer; leave it out")
+        self.group_of = [group_of[id(p)] for p in self.parameters]
+        self.first = [False] * len(self.parameters)
+        self.updated = [True] * len(self.parameters)
+
+    def group_settings(self, g: int) -> dict:
+        group = self.optimizer.param_groups[g]
+        settings = {k: _number(v) for k, v in self.kind_settings(group).items()}
+        return {**settings, "lr": float(group["lr"])}
+
+    def kind_settings(self, group: dict) -> dict:
+        return SETTINGS[self.kind](group)
+
+    def engine_settings(self) -> dict:
+        """Of the first group, and clipping: what a manifest says."""
+        return {**self.group_settings(0), **self.clip}
+
+    @property
+    def lr(self) -> float:
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    @property
+    def writes_into_gradients(self) -> bool:
+        """torch's variants over lists of tensors use the gradients' storage for their own sums (SGD with Nesterov's momentum)."""
+        return any(group.get("foreach") or group.get("fused") for group in self.optimizer.param_groups) or not self.parameters[0].is_cpu
+
+    def step(self) -> None:
+        for i, p in enumerate(self.parameters):
+            state = self.optimizer.state.get(p) or {}
+            self.updated[i] = p.grad is not None
+            self.first[i] = state.get("momentum_buffer") is None
+        self.optimizer.step()
+
+    def last_step(self) -> list[dict]:
+        settings = [self.group_settings(g) for g in range(len(self.optimizer.param_groups))]
+        steps = []
+        for i, p in enumerate(self.parameters):
+            state = self.optimizer.state.get(p) or {}
+            tensors = {k: v.detach() for k, v in state.items() if isinstance(v, torch.Tensor)}
+            steps.append({"settings": settings[self.group_of[i]], "state": tensors, "first": self.first[i], "updated": self.updated[i] and self._has_stepped(state),
+                          "maximize": bool(self.optimizer.param_groups[self.group_of[i]].get("maximize", False))})
+        return steps
+
+    def _has_stepped(self, state: dict) -> bool:
+        return self.kind in (optim.SGD, optim.RMSprop) or _number(state.get("step", 0)) > 0
+
+    def state(self) -> list[tuple[str, torch.Tensor]]:
+        """Kind by kind, as the engine's own optimizers name it; live."""
+        kinds = sorted({k for p in self.parameters for k, v in (self.optimizer.state.get(p) or {}).items() if isinstance(v, torch.Tensor)})
+        tensors = []
+        for kind in kinds:
+            for name, p in zip(self.names, self.parameters):
+                value = (self.optimizer.state.get(p) or {}).get(kind)
+                if isinstance(value, torch.Tensor):
+                    tensors.append((f"{kind}/{name}", value.detach().cpu().long() if kind == "step" else value.detach()))
+        return tensors
+
+    def restore(self, values: dict[str, torch.Tensor]) -> None:
+        for i, (name, p) in enumerate(zip(self.names, self.parameters)):
+            group = self.optimizer.param_groups[self.group_of[i]]
+            state = {}
+            for key, value in values.items():
+                kind, _, of = key.partition("/")
+                if of == name:
+                    state[kind] = value
+            if "step" in state:
+                on_device = group.get("capturable") or group.get("fused")
+                state["step"] = state["step"].to(dtype=torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32,
+                                                 device=p.device if on_device else "cpu")
+            if self.kind is optim.Adagrad and "sum" not in state:  # it has its state before the first step
+                state = {"step": torch.tensor(0.0), "sum": torch.full_like(p, group["initial_accumulator_value"]).detach()}
+            if state:
+                self.optimizer.state[p] = state
+            else:
+                self.optimizer.state.pop(p, None)
+            self.first[i], self.updated[i] = False, True
+
+    def numbers_per_weight(self) -> int:
+        kinds = {k for p in self.parameters for k, v in (self.optimizer.state.get(p) or {}).items() if isinstance(v, torch.Tensor)}
+        return sum(k not in NUMBERS for k in kinds)
+
+    def groups(self) -> str:
+        """Settings of every group, which schedulers may change from step to step."""
+        return json.dumps([{k: self._plain(v) for k, v in group.items() if self._is_setting(k, v)} for group in self.optimizer.param_groups])
+
+    @staticmethod
+    def _is_setting(key: str, value: Any) -> bool:
+        return key not in ("params", "param_names", "initial_lr", "foreach", "fused", "capturable", "differentiable") and isinstance(
+            value, (bool, int, float, tuple, list, torch.Tensor))
+
+    @staticmethod
+    def _plain(value: Any) -> Any:
+        return [_number(v) for v in value] if isinstance(value, (tuple, list)) else _number(value)
+
+    def use_groups(self, text: str) -> None:
+        groups = json.loads(text)
+        if len(groups) != len(self.optimizer.param_groups):
+            raise InvalidInput(f"optimizer: it has {len(self.optimizer.param_groups)} groups of parameters, but {len(groups)} were recorded")
+        for group, values in zip(self.optimizer.param_groups, groups):
+            for key, value in values.items():
+                if isinstance(group.get(key), torch.Tensor):
+                    group[key].fill_(value)
+                else:
+                    group[key] = tuple(value) if isinstance(value, list) else value
+
+    def snapshot(self) -> Any:
+        return {p: dict(s) for p, s in self.optimizer.state.items()}, self.groups(), [p.grad for p in self.parameters]
+
+    def put_back(self, snapshot: Any) -> None:
+        state, groups, gradients = snapshot
+        self.optimizer.state.clear()
+        self.optimizer.state.update(state)
+        self.use_groups(groups)
+        for p, gradient in zip(self.parameters, gradients):
+            p.grad = gradient

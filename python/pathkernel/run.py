@@ -1,0 +1,355 @@
+"""Recording a training run, and asking about it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+
+from . import _engine
+from ._engine import InvalidInput
+from .data import Data
+from .ledger import Ledger, pictures_of
+from .losses import Loss, engine_name
+from .network import KeepsState, Network
+from .optimizers import Optimizer
+from .progress import bar
+from .queries import Measure, Queries, sets_of
+
+DTYPES = {"float": torch.float32, "double": torch.float64}
+
+
+class _Trained:
+    """Model, loss, optimizer and data, as given, and as the engine takes them."""
+
+    def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None, loss: Any, data: Any, *, reduction: str | None = None,
+                 clip_norm: float = 0, clip_value: float = 0, class_names: list[str] | None = None):
+        self.network, self.data = Network(model), Data(data, class_names)
+        self.network.inputs = self.data.structure
+        self.optimizer = None
+        if optimizer is not None:
+            if not isinstance(optimizer, torch.optim.Optimizer):
+                raise InvalidInput(f"optimizer is a {type(optimizer).__name__}; a torch.optim.Optimizer is expected")
+            self.optimizer = Optimizer(optimizer, list(self.network.module.named_parameters()), clip_norm, clip_value)
+        named = engine_name(loss, self.data.targets)
+        self.loss = None if loss is None or named else Loss(loss, self.network, reduction)
+        self.objective = named or (self.loss.name if self.loss else "")
+        self.reduction = reduction or (self.loss.reduction if self.loss else getattr(loss, "reduction", "mean"))
+        if self.reduction == "batchmean":
+            self.reduction = "mean"
+        settings = self.optimizer.engine_settings() if self.optimizer else {}
+        self.parts = _engine.Parts(self.network.module, self.network.forward, self.network.specification, self.loss, self.optimizer, settings,
+                                   self.data.for_engine())
+
+    def keeping_state(self) -> KeepsState:
+        return KeepsState(self.network, self.optimizer)
+
+
+class Run:
+    """A recorded training run: made step by step, and, once it is closed, repeated, explained and asked about.
+
+    Made by pathkernel.record, resume and open. As a context manager it closes itself: complete, or, where an exception (Ctrl-C) ended it,
+    interrupted, so that pathkernel.resume goes on.
+    """
+
+    def __init__(self, folder: str, trained: _Trained, live: Any = None, seed: int = 0, groups: str | None = None):
+        self.folder, self._trained, self._live, self._seed = folder, trained, live, seed
+        self._fresh_groups = groups  # of a resumed run: what a new scheduler begins from
+
+    # -- making it ------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def steps(self) -> int:
+        """Steps made so far."""
+        return self._live.steps if self._live is not None else self._recording().steps
+
+    def _open_live(self) -> Any:
+        if self._live is None:
+            raise InvalidInput(f"{self.folder}: this run is closed; record another, or pathkernel.resume one that was interrupted")
+        return self._live
+
+    def step(self, indices: Iterable[int]) -> float:
+        """One step of training on these examples of the data set: forward in train mode, loss, backward, clipping, optimizer.step().
+
+        indices: numbers of the examples, in the order of the batch. Returns the loss, Σ b_i ℓ_i. Diverged where it leaves the finite
+        numbers; the recording then ends before this step. A scheduler is stepped by the caller, afterwards.
+        """
+        rows = torch.as_tensor(indices if isinstance(indices, torch.Tensor) else list(indices), dtype=torch.int64).flatten()
+        if rows.numel() == 0:
+            raise InvalidInput("run.step: no examples were given; a step wants at least one")
+        return self._open_live().step(rows, self._trained.optimizer.lr)
+
+    def fit(self, epochs: float, batch_size: int, scheduler: Any = None, scheduler_every: str = "epoch", progress: bool | Callable = True) -> "Run":
+        """Trains until the run has made so many epochs, in an order that follows from its seed (that of the program's `train`).
+
+        Of a resumed run it makes the steps that are left. scheduler: of torch.optim.lr_scheduler, stepped every "epoch" or "step".
+        """
+        if scheduler_every not in ("epoch", "step"):
+            raise InvalidInput(f"run.fit: scheduler_every is {scheduler_every!r}; 'epoch' or 'step' is expected")
+        live, tell = self._open_live(), bar(progress)
+        batches = _engine.shuffled_batches(self._trained.data.length, batch_size, epochs, self._seed)
+        done, per_epoch = live.steps, -(-self._trained.data.length // batch_size)
+        self._check_plan(batches, done)
+        if scheduler is not None and self._fresh_groups is not None:
+            self._trained.optimizer.use_groups(self._fresh_groups)  # the scheduler walks from where it was made
+        for s, indices in enumerate(batches):
+            if s >= done:
+                if tell:
+                    tell("training", s, len(batches))
+                live.step(indices, self._trained.optimizer.lr)
+            if scheduler is not None and (scheduler_every == "step" or (s + 1) % per_epoch == 0):
+                scheduler.step()
+        if tell:
+            tell("training", len(batches), len(batches))
+        return self
+
+    def _check_plan(self, batches: list[torch.Tensor], done: int) -> None:
+        """Steps that were made already must be those of this plan."""
+        if done == 0:
+            return
+        recording = self._recording()
+        last = min(done, len(batches), recording.steps) - 1  # the log may be a second behind
+        if last >= 0 and not torch.equal(recording.step(last)["indices"], batches[last]):
+            raise InvalidInput(f"{self.folder}: its {done} steps were not made by fit() with this batch size; go on with run.step(), or the batch size of before")
+
+    @contextlib.contextmanager
+    def recording(self, indices: Iterable[int], loss: float | None = None) -> Iterator[None]:
+        """Around a step that the caller makes itself, on these examples: forward in train mode, loss, backward, optimizer.step().
+
+        What is done inside must be what step() would do: the run's loss with its reduction, no clipping but that given to record().
+        The first such step is repeated at once and compared; InvalidInput where it came out otherwise.
+        """
+        rows = torch.as_tensor(list(indices), dtype=torch.int64).flatten()
+        live, lr = self._open_live(), self._trained.optimizer.lr
+        check = None if live.steps > 0 else self._state()
+        live.begin()
+        yield
+        mine = self._state()
+        if check is not None:
+            self._check_own_step(rows, check, mine)
+        live.end(rows, lr, float("nan") if loss is None else loss)
+
+    # -- asking about it ------------------------------------------------------------------------------------------------------------
+
+    def close(self, complete: bool = True) -> None:
+        """Ends the recording; complete=False leaves it to pathkernel.resume."""
+        if self._live is not None:
+            live, self._live = self._live, None
+            live.finish(complete)
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, kind: Any, *_: object) -> None:
+        self.close(complete=kind is None)
+
+    def _recording(self) -> Any:
+        return _engine.Recording(self.folder)
+
+    def _closed(self) -> "_Trained":
+        if self._live is not None:
+            raise InvalidInput(f"{self.folder}: this run is still being made; close() it before it is asked about")
+        return self._trained
+
+    @property
+    def manifest(self) -> dict:
+        """What the recording says of model, loss, optimizer, data and machine."""
+        return json.loads(self._recording().manifest)
+
+    @property
+    def status(self) -> str:
+        """'running' (also: interrupted), 'complete' or 'diverged'."""
+        return self._recording().status
+
+    def verify(self, progress: bool | Callable = True) -> int:
+        """Repeats the run and compares every step's hash. Returns the number of steps; ReplayMismatch names the first that differs."""
+        trained = self._closed()
+        with trained.keeping_state():
+            found = _engine.verify(self.folder, trained.parts, bar(progress))
+        if found["first_difference"] >= 0:
+            where = f" in another environment ({found['environment_difference']})" if found["environment_difference"] else ""
+            raise _engine.ReplayMismatch(f"{self.folder}: step {found['first_difference']}, repeated{where}, gave other weights than were recorded; "
+                                         "is the model deterministic, are data, loss and optimizer those of the run?")
+        return found["steps"]
+
+    def explain(self, queries: Any, measure: str | Callable = "log-odds", *, rule: str = "secant", panels: int = 1, precision: str | None = None,
+                convention: str = "propagate", aggregate: Any = None, start: int = 0, until: int = -1, stride: int = 1, network: str = "recorded",
+                memory: int = 4 << 30, keep: int = 0, sampled_steps: int = 32, path_kernel: bool = False, strict: bool = False,
+                progress: bool | Callable = True) -> Ledger:
+        """Writes every query's measurement as a sum over the training examples.
+
+        queries    inputs, (inputs, targets), a data set, or pathkernel.Queries
+        measure    "log-odds" (of the predicted class), "margin", "log-prob", "logit:K", "logits", "output:K", "loss", or a callable
+                   (outputs, batch) -> [n] or [n, K], differentiable in the outputs; batch is pathkernel.queries.Asked
+        rule       "secant" (exact), "gauss:Q", "midpoint", "left"; panels: into how many a step is cut for it
+        precision  "float" or "double" of the evaluation; None: that of the run
+        convention "propagate" (decay is memory, theory 2.4 B) or "ledger" (a term of its own, A)
+        aggregate  None, "mean", "by-class", "wrong", or {name: rows} or {name: (rows, weights)}: sets of queries asked as one
+        start, until, stride   the window of steps, and how many share one gradient
+        memory     bytes for the work of a chunk of queries, and once more for the ledger
+        keep       keep the largest so many contributions of each query only; 0: all
+
+        Cost: one replay of the run per chunk of queries, and per step one forward and reverse pass of the queries (docs/cost.md).
+        """
+        asked, options = self._asked(queries, measure, aggregate, locals())
+        with self._trained.keeping_state():
+            ledger = _engine.sweep(self.folder, self._trained.parts, asked, options, bar(progress))
+        return Ledger(ledger, pictures_of(self._trained.data, asked))
+
+    def plan(self, queries: Any, measure: str | Callable = "log-odds", *, rule: str = "secant", panels: int = 1, precision: str | None = None,
+             convention: str = "propagate", aggregate: Any = None, start: int = 0, until: int = -1, stride: int = 1, network: str = "recorded",
+             memory: int = 4 << 30, keep: int = 0, sampled_steps: int = 32, path_kernel: bool = False, strict: bool = False) -> dict:
+        """What explain() with the same arguments would take: bytes, chunks, disk, expected seconds; "text" says it in lines."""
+        asked, options = self._asked(queries, measure, aggregate, locals())
+        with self._trained.keeping_state():
+            return _engine.plan(self.folder, self._trained.parts, asked, options)
+
+    def _asked(self, queries: Any, measure: Any, aggregate: Any, arguments: dict[str, Any]) -> tuple[dict, dict]:
+        trained, manifest = self._closed(), self.manifest
+        precision = arguments["precision"] or manifest["dtype"]
+        if precision not in DTYPES:
+            raise InvalidInput(f"explain: precision is {precision!r}; 'float' or 'double' is expected")
+        if arguments["convention"] not in ("propagate", "ledger"):
+            raise InvalidInput(f"explain: convention is {arguments['convention']!r}; 'propagate' or 'ledger' is expected")
+        if arguments["network"] not in ("recorded", "weights", "average"):
+            raise InvalidInput(f"explain: network is {arguments['network']!r}; 'recorded', 'weights' or 'average' is expected")
+        options = {k: arguments[k] for k in ("rule", "panels", "convention", "until", "stride", "network", "memory", "keep", "sampled_steps", "path_kernel", "strict")}
+        options |= {"precision": precision, "from": arguments["start"], "measurement": None}
+        if callable(measure):
+            options |= {"measure": getattr(measure, "__name__", type(measure).__name__), "measurement": lambda: Measure(measure, trained.network)}
+        else:
+            options["measure"] = measure
+        asked = Queries.of(queries).for_engine(trained.network, DTYPES[manifest["dtype"]])
+        if aggregate is not None:
+            def wrong() -> torch.Tensor:
+                with trained.keeping_state():
+                    return _engine.wrong(self.folder, trained.parts, asked, options)
+            asked["sets"] = sets_of(aggregate, asked, trained.data.class_names, wrong)
+        return asked, options
+
+    def retrain(self, folder: str | pathlib.Path, drop: Iterable[int], renormalise: bool = False, progress: bool | Callable = True) -> "Run":
+        """Repeats the run without some examples (their weight is 0; renormalise: the others share it) into another folder.
+
+        Same initial weights, order and random numbers. The model ends with the new run's weights.
+        """
+        trained = self._closed()
+        with trained.keeping_state():
+            _engine.retrain(self.folder, trained.parts, str(folder), sorted(set(int(i) for i in drop)), renormalise, bar(progress))
+        return Run(str(folder), trained)
+
+    def __repr__(self) -> str:
+        return f"<pathkernel.Run {self.folder}, {self.steps} steps{', being made' if self._live is not None else ''}>"
+
+    # -- steps of the caller's own ----------------------------------------------------------------------------------------------------
+
+    def _state(self) -> tuple:
+        module, optimizer = self._trained.network.module, self._trained.optimizer
+        tensors = [t.detach().clone() for t in (*module.parameters(), *module.buffers())]
+        state = {p: {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in s.items()} for p, s in optimizer.optimizer.state.items()}
+        return tensors, state, optimizer.groups(), torch.get_rng_state()
+
+    def _put(self, state: tuple) -> None:
+        module, optimizer = self._trained.network.module, self._trained.optimizer
+        with torch.no_grad():
+            for t, value in zip((*module.parameters(), *module.buffers()), state[0]):
+                t.copy_(value)
+        optimizer.optimizer.state.clear()
+        optimizer.optimizer.state.update({p: {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in s.items()} for p, s in state[1].items()})
+        optimizer.use_groups(state[2])
+        torch.set_rng_state(state[3])
+
+    def _check_own_step(self, rows: torch.Tensor, before: tuple, after: tuple) -> None:
+        self._put(before)
+        self._live.rehearse(rows, self._trained.optimizer.lr)
+        names = [name for name, _ in (*self._trained.network.module.named_parameters(), *self._trained.network.module.named_buffers())]
+        theirs = self._state()[0]
+        self._put(after)
+        for name, mine, engine in zip(names, after[0], theirs):
+            if not torch.equal(mine, engine):
+                raise InvalidInput(f"run.recording: your step gave '{name}' other values than the engine's own step with the same examples (largest difference "
+                                   f"{float((mine - engine).abs().max()):.2g}), so that it could not be repeated later; inside, do what run.step() does: the examples "
+                                   "in this order, model.train(), the loss given to record() with its reduction, backward, and no clipping but "
+                                   "record(clip_norm=…)")
+
+
+def record(folder: str | pathlib.Path, *, model: torch.nn.Module, optimizer: torch.optim.Optimizer, loss: Any, data: Any, seed: int = 0,
+           reduction: str | None = None, accumulate: int = 1, clip_norm: float = 0, clip_value: float = 0, ema: float = 0, regulariser: str = "",
+           checkpoint_every: int = 0, class_names: list[str] | None = None) -> Run:
+    """Begins a recording in a new folder. The model keeps learning where it is: its parameters are trained in place.
+
+    model      any torch.nn.Module; what a batch's outputs are made of may be a tensor, a tuple or a dict
+    optimizer  of torch.optim (SGD, Adam, AdamW, NAdam, RMSprop, Adagrad), over all parameters of the model that require gradients; groups,
+               schedulers, foreach and fused variants and `maximize` included
+    loss       a torch loss module, or a callable (outputs, targets) -> [n] losses of the examples
+    data       a map-style data set of (input, target), inputs being tensors, tuples or dicts; or (inputs, targets)
+    seed       of the order that fit() trains in, and of everything random at a step: dropout, augmentation in the data set
+    reduction  "mean" or "sum" over a batch, where the loss does not say
+    accumulate micro-batches per step; clip_norm, clip_value: as torch.nn.utils clips; ema: decay of an average of the weights that is kept
+    checkpoint_every  steps between two checkpoints; 0: about the square root of the steps so far
+    """
+    trained = _Trained(model, optimizer, loss, data, reduction=reduction, clip_norm=clip_norm, clip_value=clip_value, class_names=class_names)
+    if loss is None or optimizer is None:
+        raise InvalidInput("record: a loss and an optimizer are needed")
+    manifest = {"objective": trained.objective, "reduction": trained.reduction, "regulariser": regulariser, "accumulate": accumulate, "ema": ema, "batch": 0,
+                "seed": seed, "checkpoint_every": checkpoint_every, "location": f"python:{trained.data.name}"}
+    return Run(str(folder), trained, _engine.LiveRun(str(folder), trained.parts, manifest), seed)
+
+
+def resume(folder: str | pathlib.Path, *, model: torch.nn.Module, optimizer: torch.optim.Optimizer, loss: Any, data: Any,
+           class_names: list[str] | None = None, progress: bool | Callable = True) -> Run:
+    """Goes on with a recording that was interrupted: model and optimizer get the state after its last step. Then fit() or step()."""
+    manifest = json.loads(_engine.Recording(str(folder)).manifest)
+    trained = _trained_as(manifest, model, optimizer, loss, data, class_names)
+    groups = trained.optimizer.groups()
+    live = _engine.LiveRun.resume(str(folder), trained.parts, bar(progress))
+    return Run(str(folder), trained, live, manifest["seed"], groups)
+
+
+def open(folder: str | pathlib.Path, *, model: torch.nn.Module, data: Any, optimizer: torch.optim.Optimizer | None = None, loss: Any = None,
+         class_names: list[str] | None = None) -> Run:  # noqa: A001 — as a file is opened
+    """Opens a recording to verify and explain it. Model, loss, optimizer and data are those it was made with, built again: their weights and
+    state do not matter. loss and optimizer may be left out for a run of the C++ program, or one whose manifest names what the engine has too.
+
+    InvalidInput names the first difference from what was recorded.
+    """
+    manifest = json.loads(_engine.Recording(str(folder)).manifest)
+    trained = _trained_as(manifest, model, optimizer, loss, data, class_names)
+    _check_same(str(folder), manifest, trained)
+    return Run(str(folder), trained)
+
+
+def _trained_as(manifest: dict, model: Any, optimizer: Any, loss: Any, data: Any, class_names: list[str] | None) -> _Trained:
+    o = manifest["optimizer"]
+    reduction = None if loss is None or getattr(loss, "reduction", None) else manifest["reduction"]
+    return _Trained(model, optimizer, loss, data, reduction=reduction, clip_norm=o["clip_norm"], clip_value=o["clip_value"], class_names=class_names)
+
+
+def _check_same(folder: str, manifest: dict, trained: _Trained) -> None:
+    recording = _engine.Recording(folder)
+    module = trained.network.module
+    named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+    named += [(n, p) for n, p in module.named_parameters() if not p.requires_grad] + list(module.named_buffers())
+    recorded = recording.parameters(0)
+    for (name, tensor), (recorded_name, recorded_tensor) in zip(named, recorded):
+        if name != recorded_name or tensor.shape != recorded_tensor.shape or tensor.dtype != recorded_tensor.dtype:
+            raise InvalidInput(f"{folder}: the model has '{name}' ({str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}) where '{recorded_name}' "
+                               f"({str(recorded_tensor.dtype).removeprefix('torch.')} {list(recorded_tensor.shape)}) was recorded; build the model that was trained")
+    if len(named) != len(recorded):
+        raise InvalidInput(f"{folder}: the model has {len(named)} parameters and buffers, but {len(recorded)} were recorded; build the model that was trained")
+    if trained.objective and trained.objective != manifest["objective"]:
+        raise InvalidInput(f"{folder}: the loss is {trained.objective}, but {manifest['objective']} was recorded")
+    if not trained.objective and manifest["objective"].startswith("python:"):
+        raise InvalidInput(f"{folder}: was trained with a loss of its own, {manifest['objective'].removeprefix('python:')}; give it as loss=")
+    if trained.optimizer is not None and recording.steps > 0:
+        mine, theirs = trained.optimizer.engine_settings(), manifest["optimizer"]
+        for key, value in mine.items():
+            if theirs.get(key) != value:
+                raise InvalidInput(f"{folder}: the optimizer's {key} is {value}, but {theirs.get(key)} was recorded")
+    if trained.data.length != manifest["examples"]:
+        raise InvalidInput(f"{folder}: the data set has {trained.data.length} examples, but {manifest['examples']} were recorded")
+    if int(trained.parts.fingerprint, 16) != int(str(manifest["data_fingerprint"]), 16):
+        raise InvalidInput(f"{folder}: the data set is not the one that was recorded (its fingerprint differs); load the same examples in the same order")
