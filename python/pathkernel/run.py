@@ -49,6 +49,29 @@ class _Trained:
         return KeepsState(self.network, self.optimizer)
 
 
+class OwnStep:
+    """What a step that the caller makes says of itself."""
+
+    def __init__(self) -> None:
+        self.loss: Any = None
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Notes the sum of the losses on which backward() is called."""
+        backward = torch.Tensor.backward
+
+        def noting(tensor: torch.Tensor, *arguments: Any, **named: Any) -> None:
+            if tensor.dim() == 0:
+                self.loss = (0.0 if self.loss is None else float(self.loss)) + float(tensor.detach())
+            return backward(tensor, *arguments, **named)
+
+        torch.Tensor.backward = noting
+        try:
+            yield
+        finally:
+            torch.Tensor.backward = backward
+
+
 class Run:
     """A recorded training run: made step by step, and, once it is closed, repeated, explained and asked about.
 
@@ -117,21 +140,24 @@ class Run:
             raise InvalidInput(f"{self.folder}: its {done} steps were not made by fit() with this batch size; go on with run.step(), or the batch size of before")
 
     @contextlib.contextmanager
-    def recording(self, indices: Iterable[int], loss: float | None = None) -> Iterator[None]:
+    def recording(self, indices: Iterable[int]) -> Iterator["OwnStep"]:
         """Around a step that the caller makes itself, on these examples: forward in train mode, loss, backward, optimizer.step().
 
         What is done inside must be what step() would do: the run's loss with its reduction, no clipping but that given to record().
-        The first such step is repeated at once and compared; InvalidInput where it came out otherwise.
+        The first such step is repeated at once and compared; InvalidInput where it came out otherwise. The log's loss is what
+        backward() was called on; where it is not called on a tensor, say it: `with run.recording(rows) as step: …; step.loss = loss`.
         """
-        rows = torch.as_tensor(list(indices), dtype=torch.int64).flatten()
-        live, lr = self._open_live(), self._trained.optimizer.lr
-        check = None if live.steps > 0 else self._state()
+        rows = torch.as_tensor(indices if isinstance(indices, torch.Tensor) else list(indices), dtype=torch.int64).flatten()
+        live, lr, own = self._open_live(), self._trained.optimizer.lr, OwnStep()
+        before = None if live.steps > 0 else self._state()
         live.begin()
-        yield
-        mine = self._state()
-        if check is not None:
-            self._check_own_step(rows, check, mine)
-        live.end(rows, lr, float("nan") if loss is None else loss)
+        with own.watching():
+            yield own
+        if own.loss is None:
+            raise InvalidInput("run.recording: no loss was seen; call backward() on it, or say it: `with run.recording(rows) as step: …; step.loss = loss`")
+        if before is not None:
+            self._check_own_step(rows, before, self._state())
+        live.end(rows, lr, float(own.loss))
 
     # -- asking about it ------------------------------------------------------------------------------------------------------------
 
