@@ -69,6 +69,13 @@ Ends Call::ends(const char* argument, int list_position) const {
   return {at0.toTensor(), at1.toTensor()};
 }
 
+Ends Call::numbers(const char* argument) const {
+  const Ends found = ends(argument);
+  if (found.at0.is_floating_point()) return found;
+  const Tensor at0 = found.at0.to(cotangent().scalar_type());
+  return {at0, found.equal() ? at0 : found.at1.to(cotangent().scalar_type())};
+}
+
 Ends Call::output(size_t k) const { return reverse_.ends(node0.outputs[k]); }
 
 bool Call::wants(const Slot& slot) const {

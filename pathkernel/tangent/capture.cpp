@@ -37,6 +37,7 @@ std::optional<c10::OperatorHandle> functional_form(const c10::OperatorHandle& op
   const std::string overload = op.operator_name().overload_name;
   auto& dispatcher = c10::Dispatcher::singleton();
   if (auto found = dispatcher.findSchema({name, overload})) return found;
+  if (name == "aten::transpose") return dispatcher.findSchema({name, "int"});
   if (name == "aten::copy") return dispatcher.findSchema({"aten::copy", ""});
   return std::nullopt;
 }

@@ -149,6 +149,11 @@ Tensor output_owner(const Node& node, const Tensors& slot_tensors, const Tensors
   if (output.dim() == 0 && owner.dim() == 0) return owner;
   if (node.name == "aten::nonzero") return owner.masked_select(input.ne(0)).unsqueeze(1).expand(output.sizes());
   if (takes_batch_statistics(node) && owner_argument == 0) refuse_coupled(node);
+  if (node.name == "aten::_embedding_bag" && owner_argument == 1 && output_index != 1) {  // a bag's owner is that of its first index
+    const Tensor offsets = node.arguments[2].toTensor().narrow(0, 0, output.size(0)).to(at::kLong);
+    const Tensor bags = owner.index_select(0, offsets.clamp_max(owner.size(0) - 1));
+    return output.dim() == 2 ? bags.unsqueeze(1).expand(output.sizes()) : bags;
+  }
   if (node.name == "aten::embedding") return owner.unsqueeze(-1).expand(output.sizes());
   if (node.name == "aten::view" || node.name == "aten::_unsafe_view" || node.name == "aten::_reshape_alias") return owner.reshape(output.sizes());
   if (moves.count(node.name)) return moved(node, slot_tensors, slot_owners, output_index);

@@ -40,6 +40,8 @@ class Call {
   bool has(const char* argument) const;
   /// A tensor argument at both ends; constants are equal at both.
   Ends ends(const char* argument, int list_position = -1) const;
+  /// The same as numbers of the cotangent's kind: a factor may be a count or a mask.
+  Ends numbers(const char* argument) const;
   Ends output(size_t k = 0) const;
   /// Cotangent of output k; undefined when nothing depends on it.
   const Tensor& cotangent(size_t k = 0) const { return cotangents[k]; }

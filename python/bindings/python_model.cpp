@@ -14,6 +14,10 @@ py::object call(const py::object& function, const py::tuple& arguments) {
     const std::string text = py::str(error.value());
     if (error.matches(PyExc_RuntimeError) && text.rfind(CoupledBatch::mark, 0) == 0) throw CoupledBatch(text);
     if (error.matches(PyExc_RuntimeError) && text.rfind("the tape: ", 0) == 0) throw InvalidInput(text);
+    if (error.matches(PyExc_RuntimeError) && text.find("does not require grad and does not have a grad_fn") != std::string::npos) {
+      throw InvalidInput("the tape: the model differentiates inside its forward pass (torch.autograd.grad, backward), and such a derivative cannot be followed along "
+                         "the path; write it out as operations, or explain outputs that need none");
+    }
     throw;
   }
 }

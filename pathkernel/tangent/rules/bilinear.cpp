@@ -59,8 +59,8 @@ void baddbmm(Call& call) {
 // y = a ∘ b
 void hadamard(Call& call) {
   const Tensor& v = call.cotangent();
-  if (call.wants("self") || call.wants_shared("self")) call.give_elementwise("self", v * call.ends("other").mean());
-  if (call.wants("other") || call.wants_shared("other")) call.give_elementwise("other", v * call.ends("self").mean());
+  if (call.wants("self") || call.wants_shared("self")) call.give_elementwise("self", v * call.numbers("other").mean());
+  if (call.wants("other") || call.wants_shared("other")) call.give_elementwise("other", v * call.numbers("self").mean());
 }
 
 // y = a / b = a · (1/b): Δ(1/b) = −Δb / (b₀b₁)
@@ -69,10 +69,10 @@ void quotient(Call& call) {
     fallback_rule(call);
     return;
   }
-  const Ends b = call.ends("other");
+  const Ends b = call.numbers("other");
   const Tensor& v = call.cotangent();
   if (call.wants("self") || call.wants_shared("self")) call.give_elementwise("self", v * Ends{1 / b.at0, 1 / b.at1}.mean());
-  if (call.wants("other") || call.wants_shared("other")) call.give_elementwise("other", -v * call.ends("self").mean() / (b.at0 * b.at1));
+  if (call.wants("other") || call.wants_shared("other")) call.give_elementwise("other", -v * call.numbers("self").mean() / (b.at0 * b.at1));
 }
 
 std::vector<int64_t> pair(const c10::IValue& value) {
