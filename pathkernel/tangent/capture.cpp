@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/core/stack.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <pathkernel/core/error.h>
 #include <pathkernel/tangent/coupled_batch.h>
@@ -108,6 +109,15 @@ void on_operation(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch
     return;
   }
   state->leaf(op, stack);
+}
+
+/// Whether two tensors of one storage have a number in common; pieces of one tensor (chunk) need not.
+bool overlap(const Tensor& a, const Tensor& b) {
+  const int64_t length = int64_t(a.storage().nbytes() / a.element_size());
+  if (a.numel() == length || b.numel() == length || a.element_size() != b.element_size()) return true;
+  Tensor written = at::zeros({length}, at::TensorOptions().dtype(at::kBool).device(a.device()));
+  written.as_strided(b.sizes(), b.strides(), b.storage_offset()).fill_(true);
+  return written.as_strided(a.sizes(), a.strides(), a.storage_offset()).any().item<bool>();
 }
 
 /// The fallback is registered when the first tape is made, once in the process, and stays. It costs nothing while no thread includes its key.
@@ -324,7 +334,7 @@ void Capture::State::rename_views(const c10::OperatorHandle& op, const Tensor& t
     const Tensor& tensor = tape.alive_[size_t(id)];
     if (id == written || !tensor.has_storage() || tensor.storage().unsafeGetStorageImpl() != storage) continue;
     if (tape.values[size_t(id)].parameter >= 0 || tensor.is_same(target)) continue;
-    if (tensor.use_count() > 1) others.emplace_back(tensor, id);  // somebody besides the tape may still use this name
+    if (tensor.use_count() > 1 && overlap(tensor, target)) others.emplace_back(tensor, id);  // somebody besides the tape may still use this name
   }
   std::sort(others.begin(), others.end(), [](const auto& a, const auto& b) { return a.second < b.second; });  // the same order on every tape
   for (const auto& [tensor, old] : others) {
