@@ -72,7 +72,7 @@ void OptimizerOptions::add_to(CLI::App& command) {
   command.add_option("--optimizer", optimizer_, fmt::format("{}", fmt::join(optimizer_names(), ", ")))
       ->capture_default_str()
       ->check(CLI::IsMember(optimizer_names()));
-  CLI::Option* lr = add(command, "--lr", &S::lr, "Learning rate (sgd, rmsprop, adagrad: 0.01; adam, adamw: 0.001; nadam: 0.002; lion: 0.0001)");
+  CLI::Option* lr = add(command, "--lr", &S::lr, "Learning rate (sgd, rmsprop, adagrad: 0.01; adam, adamw, radam: 0.001; nadam, adamax: 0.002; adadelta: 1; lion: 0.0001)");
   command
       .add_option_function<double>(
           "--max-lr", [this](double most) { general_.push_back({"--max-lr", "max_lr", [most](S& s) { s.lr = most; }}); },

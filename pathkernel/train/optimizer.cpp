@@ -1,10 +1,13 @@
 #include <pathkernel/core/error.h>
+#include <pathkernel/train/adadelta.h>
 #include <pathkernel/train/adagrad.h>
 #include <pathkernel/train/adam.h>
+#include <pathkernel/train/adamax.h>
 #include <pathkernel/train/clipping.h>
 #include <pathkernel/train/lion.h>
 #include <pathkernel/train/nadam.h>
 #include <pathkernel/train/optimizer.h>
+#include <pathkernel/train/radam.h>
 #include <pathkernel/train/rmsprop.h>
 #include <pathkernel/train/sgd.h>
 
@@ -18,6 +21,9 @@ std::unique_ptr<Optimizer> without_clipping(const OptimizerSettings& settings, c
   if (name == "nadam") return std::make_unique<NAdam>(settings, parameters);
   if (name == "rmsprop") return std::make_unique<RMSprop>(settings, parameters);
   if (name == "adagrad") return std::make_unique<Adagrad>(settings, parameters);
+  if (name == "radam") return std::make_unique<RAdam>(settings, parameters);
+  if (name == "adamax") return std::make_unique<Adamax>(settings, parameters);
+  if (name == "adadelta") return std::make_unique<Adadelta>(settings, parameters);
   if (name == "lion") return std::make_unique<Lion>(settings, parameters);
   throw InvariantViolated("make_optimizer: " + name + " has settings, but nothing makes it");
 }
@@ -27,7 +33,7 @@ std::unique_ptr<Optimizer> without_clipping(const OptimizerSettings& settings, c
 void Optimizer::adopt(const OptimizerSettings& settings, const NamedTensors& state, double lr, bool updated, bool first) {
   settings_ = settings;
   begin(1);
-  state_.adopt(0, state);
+  adopt_state(state);
   if (updated) note(0, lr, first);
 }
 

@@ -58,6 +58,8 @@ class Optimizer {
     return form;
   }
 
+  /// Takes the only parameter's state from another implementation, by kind, sharing storage.
+  virtual void adopt_state(const NamedTensors& by_kind) { state_.adopt(0, by_kind); }
   /// Forgets the last step; none of `count` parameters has taken part in the next one yet.
   virtual void begin(size_t count) = 0;
   /// Keeps what linear_form() needs of a step of parameter i and its state after it does not say.

@@ -24,6 +24,9 @@ const std::vector<Kind>& kinds() {
       {"nadam", {"beta1", "beta2", "eps", "momentum_decay", "weight_decay", "decoupled"}},
       {"rmsprop", {"momentum", "alpha", "eps", "centered", "weight_decay"}},
       {"adagrad", {"eps", "lr_decay", "initial_accumulator", "weight_decay"}},
+      {"radam", {"beta1", "beta2", "eps", "weight_decay", "decoupled"}},
+      {"adamax", {"beta1", "beta2", "eps", "weight_decay"}},
+      {"adadelta", {"alpha", "eps", "weight_decay"}},
       {"lion", {"beta1", "beta2", "weight_decay"}},
   };
   return all;
@@ -65,8 +68,13 @@ std::vector<std::string> optimizer_names() {
 OptimizerSettings default_settings(const std::string& optimizer) {
   OptimizerSettings s;
   s.name = kind_of(optimizer).name;
-  if (s.name == "adam" || s.name == "adamw") s.lr = 0.001;
-  if (s.name == "nadam") s.lr = 0.002;
+  if (s.name == "adam" || s.name == "adamw" || s.name == "radam") s.lr = 0.001;
+  if (s.name == "nadam" || s.name == "adamax") s.lr = 0.002;
+  if (s.name == "adadelta") {
+    s.lr = 1;
+    s.alpha = 0.9;
+    s.eps = 1e-6;
+  }
   if (s.name == "adagrad") s.eps = 1e-10;
   if (s.name == "lion") {
     s.lr = 1e-4;

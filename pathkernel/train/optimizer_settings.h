@@ -14,16 +14,16 @@ struct OptimizerSettings {
   double momentum = 0;        ///< sgd, rmsprop
   double dampening = 0;       ///< sgd; the first step is undamped, as in torch
   bool nesterov = false;      ///< sgd
-  double beta1 = 0.9, beta2 = 0.999;  ///< adam, adamw, nadam; lion (0.9, 0.99)
-  double eps = 1e-8;          ///< adam, adamw, nadam, rmsprop; adagrad (1e-10)
+  double beta1 = 0.9, beta2 = 0.999;  ///< adam, adamw, nadam, radam, adamax; lion (0.9, 0.99)
+  double eps = 1e-8;          ///< adam, adamw, nadam, rmsprop, radam, adamax; adagrad (1e-10), adadelta (1e-6)
   bool amsgrad = false;       ///< adam, adamw: divide by the largest second moment so far
   double momentum_decay = 0.004;      ///< nadam
-  double alpha = 0.99;        ///< rmsprop: decay of the mean square
+  double alpha = 0.99;        ///< rmsprop, adadelta (0.9; torch's rho): decay of the mean square
   bool centered = false;      ///< rmsprop: the gradient's mean is taken out of the mean square
   double lr_decay = 0;        ///< adagrad
   double initial_accumulator = 0;     ///< adagrad: the sum of squares begins here
   double weight_decay = 0;    ///< coupled (L2) but for adamw and lion, where it is decoupled
-  bool decoupled = false;     ///< sgd (then SGDW), nadam: decay is decoupled
+  bool decoupled = false;     ///< sgd (then SGDW), nadam, radam: decay is decoupled
   double clip_norm = 0;       ///< largest norm of all gradients together; 0: not clipped
   double clip_value = 0;      ///< largest size of a gradient's number; 0: not clipped
   std::string schedule = "constant";  ///< constant | step | cosine | one-cycle
@@ -32,7 +32,7 @@ struct OptimizerSettings {
   double lr_gamma = 0.1;      ///< … the learning rate is multiplied by this
 };
 
-/// sgd, adam, adamw, nadam, rmsprop, adagrad, lion
+/// sgd, adam, adamw, nadam, rmsprop, adagrad, radam, adamax, adadelta, lion
 std::vector<std::string> optimizer_names();
 
 /// torch's defaults for this optimizer (lion: those of its paper); weight decay 0 for all.

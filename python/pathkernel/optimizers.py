@@ -39,8 +39,22 @@ def _adagrad(group: dict) -> dict:
             "weight_decay": group["weight_decay"]}
 
 
+def _radam(group: dict) -> dict:
+    return {"name": "radam", "beta1": group["betas"][0], "beta2": group["betas"][1], "eps": group["eps"], "weight_decay": group["weight_decay"],
+            "decoupled": group["decoupled_weight_decay"]}
+
+
+def _adamax(group: dict) -> dict:
+    return {"name": "adamax", "beta1": group["betas"][0], "beta2": group["betas"][1], "eps": group["eps"], "weight_decay": group["weight_decay"]}
+
+
+def _adadelta(group: dict) -> dict:
+    return {"name": "adadelta", "alpha": group["rho"], "eps": group["eps"], "weight_decay": group["weight_decay"]}
+
+
 #: What the engine reads, by class.
-SETTINGS = {optim.SGD: _sgd, optim.Adam: _adam, optim.AdamW: _adamw, optim.NAdam: _nadam, optim.RMSprop: _rmsprop, optim.Adagrad: _adagrad}
+SETTINGS = {optim.SGD: _sgd, optim.Adam: _adam, optim.AdamW: _adamw, optim.NAdam: _nadam, optim.RMSprop: _rmsprop, optim.Adagrad: _adagrad,
+            optim.RAdam: _radam, optim.Adamax: _adamax, optim.Adadelta: _adadelta}
 
 #: State of a size of its own: a number that counts, kept on the CPU.
 NUMBERS = ("step", "mu_product")
@@ -78,6 +92,7 @@ class Optimizer:
         self.group_of = [group_of[id(p)] for p in self.parameters]
         self.first = [False] * len(self.parameters)
         self.updated = [True] * len(self.parameters)
+        self.before: list[torch.Tensor | None] = [None] * len(self.parameters)
 
     def group_settings(self, g: int) -> dict:
         group = self.optimizer.param_groups[g]
@@ -105,6 +120,8 @@ class Optimizer:
             state = self.optimizer.state.get(p) or {}
             self.updated[i] = p.grad is not None
             self.first[i] = state.get("momentum_buffer") is None
+            if self.kind is optim.Adadelta:  # its linear form wants it as it was before the step
+                self.before[i] = state["acc_delta"].clone() if "acc_delta" in state else torch.zeros_like(p)
         self.optimizer.step()
 
     def last_step(self) -> list[dict]:
@@ -113,12 +130,14 @@ class Optimizer:
         for i, p in enumerate(self.parameters):
             state = self.optimizer.state.get(p) or {}
             tensors = {k: v.detach() for k, v in state.items() if isinstance(v, torch.Tensor)}
+            if self.before[i] is not None and self.updated[i]:
+                tensors["acc_delta_before"] = self.before[i]
             steps.append({"settings": settings[self.group_of[i]], "state": tensors, "first": self.first[i], "updated": self.updated[i] and self._has_stepped(state),
                           "maximize": bool(self.optimizer.param_groups[self.group_of[i]].get("maximize", False))})
         return steps
 
     def _has_stepped(self, state: dict) -> bool:
-        return self.kind in (optim.SGD, optim.RMSprop) or _number(state.get("step", 0)) > 0
+        return self.kind in (optim.SGD, optim.RMSprop) or (self.kind is not optim.Adadelta or self.before[0] is not None) and _number(state.get("step", 0)) > 0
 
     def state(self) -> list[tuple[str, torch.Tensor]]:
         """Kind by kind, as the engine's own optimizers name it; live."""
@@ -149,7 +168,7 @@ class Optimizer:
                 self.optimizer.state[p] = state
             else:
                 self.optimizer.state.pop(p, None)
-            self.first[i], self.updated[i] = False, True
+            self.first[i], self.updated[i], self.before[i] = False, True, None
 
     def numbers_per_weight(self) -> int:
         kinds = {k for p in self.parameters for k, v in (self.optimizer.state.get(p) or {}).items() if isinstance(v, torch.Tensor)}

@@ -308,7 +308,7 @@ def record(folder: str | pathlib.Path, *, model: torch.nn.Module, optimizer: tor
     """Begins a recording in a new folder. The model keeps learning where it is: its parameters are trained in place.
 
     model      any torch.nn.Module; what a batch's outputs are made of may be a tensor, a tuple or a dict
-    optimizer  of torch.optim (SGD, Adam, AdamW, NAdam, RMSprop, Adagrad), over all parameters of the model that require gradients; groups,
+    optimizer  of torch.optim (SGD, Adam, AdamW, NAdam, RAdam, Adamax, RMSprop, Adagrad, Adadelta), over all parameters of the model that require gradients; groups,
                schedulers, foreach and fused variants and `maximize` included
     loss       a torch loss module, or a callable (outputs, targets) -> [n] losses of the examples
     data       a map-style data set of (input, target), inputs being tensors, tuples or dicts; or (inputs, targets)

@@ -267,11 +267,11 @@ def test_settings_are_recorded_and_told(data, tmp_path):
 @pytest.mark.parametrize(
     "arguments, parts",
     [
-        (["--beta1", 0.5], ["--beta1", "sgd", "adam, adamw, nadam, lion"]),
+        (["--beta1", 0.5], ["--beta1", "sgd", "adam, adamw, nadam, radam, adamax, lion"]),
         (["--optimizer", "adam", "--momentum", 0.9], ["--momentum", "adam", "sgd, rmsprop"]),
         (["--optimizer", "lion", "--eps", 1e-6], ["--eps", "lion"]),
         (["--optimizer", "adagrad", "--alpha", 0.9], ["--alpha", "adagrad", "rmsprop"]),
-        (["--optimizer", "adamw", "--decoupled"], ["--decoupled", "adamw", "sgd, nadam"]),
+        (["--optimizer", "adamw", "--decoupled"], ["--decoupled", "adamw", "sgd, nadam, radam"]),
         (["--lr-step", 3], ["--lr-step", "--schedule step", "constant"]),
         (["--lr-gamma", 0.5, "--schedule", "cosine"], ["--lr-gamma", "--schedule step", "cosine"]),
         (["--max-lr", 0.5], ["--max-lr", "--schedule one-cycle"]),

@@ -73,6 +73,10 @@ CASES = {
         dict(lr=0.03, betas=(0.9, 0.9), amsgrad=True, weight_decay=0.1),
         ["--optimizer", "adamw", "--lr", "0.03", "--beta2", "0.9", "--amsgrad", "--weight-decay", "0.1"],
     ),
+    "radam": (torch.optim.RAdam, dict(), ["--optimizer", "radam"]),
+    "radam_rectified": (torch.optim.RAdam, dict(lr=0.01, betas=(0.9, 0.9), weight_decay=0.1), ["--optimizer", "radam", "--lr", "0.01", "--beta2", "0.9", "--weight-decay", "0.1"]),
+    "adamax": (torch.optim.Adamax, dict(), ["--optimizer", "adamax"]),
+    "adadelta": (torch.optim.Adadelta, dict(weight_decay=0.1), ["--optimizer", "adadelta", "--weight-decay", "0.1"]),
     "nadam": (torch.optim.NAdam, dict(), ["--optimizer", "nadam"]),
     "nadam_l2": (
         torch.optim.NAdam,

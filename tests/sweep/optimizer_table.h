@@ -77,6 +77,14 @@ inline Coefficients rmsprop_row(const OptimizerSettings& o, double lr, const Che
   return {o.momentum, 1 / den, one * lr, one * 0};
 }
 
+inline Coefficients radam_row(const OptimizerSettings& o, double lr, int64_t s, const Checkpoint& after, const Tensor& one) {
+  const double t = s + 1, bc1 = 1 - std::pow(o.beta1, t), bc2 = 1 - std::pow(o.beta2, t), most = 2 / (1 - o.beta2) - 1;
+  const double rho = most - 2 * t * (1 - bc2) / bc2;
+  Coefficients row{o.beta1, one * (1 - o.beta1), one * (lr / bc1), one * 0};
+  if (rho > 5) row.D = row.D * std::sqrt(bc2 * (rho - 4) * (rho - 2) * most / ((most - 4) * (most - 2) * rho)) / (state(after, "exp_avg_sq", one.size(0)).sqrt() + o.eps);
+  return row;
+}
+
 inline Coefficients lion_row(const OptimizerSettings& o, double lr, const Checkpoint& before, const Tensor& gradient, const Tensor& one) {
   const Tensor c = o.beta1 * state(before, "exp_avg", one.size(0)) + (1 - o.beta1) * gradient;
   return {o.beta2, one * (1 - o.beta2), lr / c.abs() * (o.beta1 / o.beta2), lr / c.abs() * (1 - o.beta1 / o.beta2)};
@@ -90,6 +98,9 @@ inline Coefficients coefficients(const OptimizerSettings& o, double lr, int64_t 
   else if (o.name == "nadam") row = nadam_row(o, lr, s, after, one);
   else if (o.name == "rmsprop") row = rmsprop_row(o, lr, after, one);
   else if (o.name == "adagrad") row = {0, one * 0, one * 0, lr / (1 + s * o.lr_decay) / (state(after, "sum", one.size(0)).sqrt() + o.eps)};
+  else if (o.name == "radam") row = radam_row(o, lr, s, after, one);
+  else if (o.name == "adamax") row = {o.beta1, one * (1 - o.beta1), lr / (1 - std::pow(o.beta1, s + 1)) / state(after, "exp_inf", one.size(0)), one * 0};
+  else if (o.name == "adadelta") row = {0, one * 0, one * 0, lr * (state(before, "acc_delta", one.size(0)) + o.eps).sqrt() / (state(after, "square_avg", one.size(0)) + o.eps).sqrt()};
   else row = lion_row(o, lr, before, gradient, one);
   const bool decoupled = o.decoupled || o.name == "adamw" || o.name == "lion";
   (decoupled ? row.omega_d : row.omega_c) = o.weight_decay;

@@ -35,6 +35,10 @@ std::vector<Case> cases() {
       {"sgdw_nesterov", {.lr = 0.03, .momentum = 0.9, .nesterov = true, .weight_decay = 0.1, .decoupled = true}},
       {"amsgrad", {.name = "adam", .lr = 0.01, .amsgrad = true, .weight_decay = 0.1}},
       {"amsgrad_decoupled", {.name = "adamw", .lr = 0.01, .amsgrad = true, .weight_decay = 0.1}},
+      {"radam", {.name = "radam", .lr = 0.01, .weight_decay = 0.1}},
+      {"radam_rectified", {.name = "radam", .lr = 0.01, .beta2 = 0.9, .weight_decay = 0.1, .decoupled = true}},
+      {"adamax", {.name = "adamax", .lr = 0.01, .weight_decay = 0.1}},
+      {"adadelta", {.name = "adadelta", .lr = 0.5, .alpha = 0.9, .weight_decay = 0.1}},
       {"nadam", {.name = "nadam", .lr = 0.01}},
       {"nadam_l2", {.name = "nadam", .lr = 0.01, .momentum_decay = 0.05, .weight_decay = 0.1}},
       {"nadam_decoupled", {.name = "nadam", .lr = 0.01, .beta1 = 0.3, .weight_decay = 0.1, .decoupled = true}},
@@ -145,7 +149,7 @@ TEST(Optimizer, RefusesWhatTorchRefuses) {
   EXPECT_THROW(make_optimizer({.clip_norm = -1}, w), InvalidInput);
   EXPECT_THROW(make_optimizer({.clip_value = -1}, w), InvalidInput);
   EXPECT_REFUSED(InvalidInput, "beta2 must be above 0", make_optimizer({.name = "lion", .beta2 = 0}, w));
-  EXPECT_REFUSED(InvalidInput, "use one of sgd, adam, adamw, nadam, rmsprop, adagrad, lion", make_optimizer({.name = "adamax"}, w));
+  EXPECT_REFUSED(InvalidInput, "use one of sgd, adam, adamw, nadam, rmsprop, adagrad, radam, adamax, adadelta, lion", make_optimizer({.name = "lbfgs"}, w));
 }
 
 TEST(Optimizer, RefusesSettingsOfOthers) {
@@ -157,7 +161,7 @@ TEST(Optimizer, RefusesSettingsOfOthers) {
   EXPECT_REFUSED(InvalidInput, "sgd has no setting centered; it belongs to rmsprop", make_optimizer({.centered = true}, w));
   EXPECT_REFUSED(InvalidInput, "sgd has no setting lr_decay; it belongs to adagrad", make_optimizer({.lr_decay = 0.1}, w));
   EXPECT_REFUSED(InvalidInput, "lion has no setting initial_accumulator", make_optimizer({.name = "lion", .initial_accumulator = 0.1}, w));
-  EXPECT_REFUSED(InvalidInput, "adam has no setting decoupled; it belongs to sgd, nadam", make_optimizer({.name = "adam", .decoupled = true}, w));
+  EXPECT_REFUSED(InvalidInput, "adam has no setting decoupled; it belongs to sgd, nadam, radam", make_optimizer({.name = "adam", .decoupled = true}, w));
 }
 
 TEST(Optimizer, CountsTheNumbersItKeeps) {
