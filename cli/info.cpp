@@ -73,7 +73,8 @@ std::string for_people(const Recording& r) {
                            m.data.label_column.empty() ? "" : fmt::format(" (label {})", m.data.label_column), m.examples, hex(m.data_fingerprint)));
   line("loss", r.steps() > 0 ? fmt::format("{}, {:.4g} at the last step", loss_for_people(m), r.step(r.steps() - 1).loss) : loss_for_people(m));
   line("optimizer", describe(m.optimizer));
-  line("batches", fmt::format("{} examples each, {:g} epochs, seed {}, {}", m.batch, m.epochs, m.seed, m.dtype));
+  if (m.batch == 0) line("batches", fmt::format("chosen as the run went, seed {}, {}", m.seed, m.dtype));
+  else line("batches", fmt::format("{} examples each, {:g} epochs, seed {}, {}", m.batch, m.epochs, m.seed, m.dtype));
   line("checkpoints", fmt::format("{}, every {} steps", checkpoints.size(), m.checkpoint_every));
   line("on disk", print_bytes(size_on_disk(r.folder())));
   line("recorded by", fmt::format("pathkernel {}, torch {}, {} threads, {} ({}), {}", e.pathkernel, e.torch, e.threads, e.cpu_model, e.cpu_capability, e.system));

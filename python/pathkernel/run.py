@@ -191,6 +191,10 @@ class Run:
         """'running' (also: interrupted), 'complete' or 'diverged'."""
         return self._recording().status
 
+    def logged(self, step: int) -> dict:
+        """The log's line of a step: step, indices (of the examples), seed, lr, loss, hash (of the weights after it), groups (settings of the optimizer)."""
+        return self._recording().step(step)
+
     def verify(self, progress: bool | Callable = True) -> int:
         """Repeats the run and compares every step's hash. Returns the number of steps; ReplayMismatch names the first that differs."""
         trained = self._closed()

@@ -122,7 +122,7 @@ def test_schedulers_change_the_settings_of_a_step(tmp_path):
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=[0.01, 0.02], total_steps=20)  # moves beta1 as well
     with pk.record(tmp_path / "run", model=model, optimizer=optimizer, loss=nn.CrossEntropyLoss(), data=examples(dtype=torch.float64)) as run:
         run.fit(2, 5, scheduler=scheduler, scheduler_every="step", progress=False)
-    rates = [run._recording().step(s)["lr"] for s in range(10)]
+    rates = [run.logged(s)["lr"] for s in range(10)]
     assert len(set(rates)) == 10
     again = mlp(torch.float64)
     opened = pk.open(tmp_path / "run", model=again, optimizer=torch.optim.Adam([{"params": again[0].parameters()}, {"params": again[2].parameters()}], lr=rates[0], betas=(0.95, 0.999)),
@@ -213,7 +213,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path):
     with pk.resume(tmp_path / "cut", model=model, optimizer=sgd(model), loss=logit_loss, data=Noisy(), progress=False) as run:
         run.fit(3, 5, progress=False)
     assert run.steps == whole.steps == 12
-    assert [run._recording().step(s)["hash"] for s in range(12)] == [whole._recording().step(s)["hash"] for s in range(12)]
+    assert [run.logged(s)["hash"] for s in range(12)] == [whole.logged(s)["hash"] for s in range(12)]
 
 
 def Drops_seeded(seed=0):
@@ -302,7 +302,7 @@ def test_ledgers_are_kept_and_shown(tmp_path):
 def test_retrain_without_examples(tmp_path):
     run = recorded(tmp_path / "run")
     same = run.retrain(tmp_path / "same", drop=[], progress=False)
-    assert same._recording().step(9)["hash"] == run._recording().step(9)["hash"]
+    assert same.logged(9)["hash"] == run.logged(9)["hash"]
     without = run.retrain(tmp_path / "without", drop=[3, 5], progress=False)
     ledger = without.explain(examples(2), progress=False)
     assert (ledger.contributions[[3, 5]] == 0).all() and (ledger.contributions[4] != 0).all()
