@@ -346,6 +346,35 @@ def test_a_run_of_the_program_opens_here(tmp_path, optimizer):
         assert np.abs(mine.contributions - theirs.contributions).max() <= 1e-10 * np.abs(theirs.contributions).max()
 
 
+class ProgramLeNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 6, 5, padding=2), nn.Conv2d(6, 16, 5)
+        self.fc1, self.fc2, self.fc3 = nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, 10)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2).flatten(1)
+        return self.fc3(F.relu(self.fc2(F.relu(self.fc1(x)))))
+
+
+def test_lenet_here_and_in_the_program(tmp_path):
+    """Two runs of their own, from the same initial weights: the same contributions to 1e-10."""
+    data = program.write_data(tmp_path / "data", examples=48, inputs=(1, 28, 28), classes=10, dtype=np.float64)
+    program.run("train", "--data", data, "--model", "lenet", "--lr", "0.05", "--momentum", "0.9", "--dtype", "double", "--epochs", "2", "--batch", "8", "--seed", "3",
+                "--out", tmp_path / "theirs")
+    program.run("explain", tmp_path / "theirs", "--queries", "test:0-3", "--measure", "logit:2", "--precision", "double", "--out", tmp_path / "ledger")
+    theirs = pk.load_ledger(tmp_path / "ledger")
+    x, y = (torch.from_numpy(np.load(data / f"train_{k}.npy")) for k in "xy")
+    model = ProgramLeNet().double()
+    with torch.no_grad():
+        for name, weights in pk._engine.Recording(str(tmp_path / "theirs")).parameters(0):
+            model.get_parameter(name).copy_(weights)
+    run = recorded(tmp_path / "mine", model, sgd(model, lr=0.05), data=(x, y), batch_size=8, seed=3)
+    mine = run.explain(torch.from_numpy(np.load(data / "test_x.npy"))[:4], "logit:2", progress=False)
+    assert np.abs(mine.contributions - theirs.contributions).max() <= 1e-10 * np.abs(theirs.contributions).max()
+
+
 def test_a_run_made_here_opens_in_the_program(tmp_path):
     data = program.write_data(tmp_path / "data", dtype=np.float64)
     x, y = (torch.from_numpy(np.load(data / f"train_{k}.npy")) for k in "xy")
@@ -412,6 +441,20 @@ def test_open_names_the_first_difference(tmp_path):
     refused("fingerprint", data=examples(seed=9))
     with pytest.raises(pk.InvalidInput, match="no such folder"):
         pk.open(tmp_path / "nothing", model=mlp(), data=examples())
+
+
+def test_a_parameter_read_behind_the_tape_s_back_is_named(tmp_path):
+    class Hides(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.scale = mlp(), nn.Parameter(torch.ones(3))
+
+        def forward(self, x):
+            return self.net(x) * self.scale.data + 0 * self.scale
+
+    run = recorded(tmp_path / "run", Hides())
+    with pytest.raises(pk.InvalidInput, match="'scale' behind the tape's back"):
+        run.explain(examples(2), progress=False)
 
 
 def test_a_model_that_is_not_deterministic_is_found(tmp_path):
