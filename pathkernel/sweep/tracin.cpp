@@ -109,6 +109,7 @@ class Scores {
       Piece piece{rows(in(dtype_, queries.inputs), first, count), queries.targets.defined() ? in(dtype_, {queries.targets})[0].narrow(0, first, count) : Tensor(),
                   make_measurement(options.measure, objective(), data.class_names), first, of_sets.defined() ? of_sets.narrow(1, first, count) : Tensor()};
       const Tensors outputs = model.forward(piece.inputs, Mode::eval);
+      piece.measurement->about(piece.inputs);
       piece.measurement->prepare(outputs, piece.targets);
       if (queries.sets.empty()) {
         const auto infos = infos_of_inputs(queries, first, outputs, *piece.measurement, data.is_classification());
