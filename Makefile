@@ -3,12 +3,13 @@ SHELL := /bin/bash
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help setup data build program test crash demo bench study study-audit docs fuzz clean
+.PHONY: help setup data build program test crash demo bench bench-python study study-audit docs fuzz clean
 help:
 	@echo "make demo    train and explain a network on MNIST, with pages to look at (brings and builds what is missing)"
 	@echo "make test    build, and run every test"
 	@echo "make crash   kill the program at a hundred random moments each of training and explaining, and compare what comes out"
 	@echo "make bench   build, and time the sweep and TracIn against training"
+	@echo "make bench-python   the same for a language model of ten million parameters, from Python"
 	@echo "make study   how good the shares' stated uncertainty is, against fine quadrature; and what contributions say of removals"
 	@echo "make study-audit   which ranking finds planted label errors best, on MNIST and Fashion-MNIST (an hour; LIMIT=20000 takes a third)"
 	@echo "make build   the program build/pathkernel; then cmake --install build --prefix DIR"
@@ -50,6 +51,10 @@ demo: program
 
 bench: build
 	@scripts/bench.sh $(BUILD)
+
+# A Transformer of ten million parameters, from Python; minutes.
+bench-python: build
+	@.venv/bin/python bench/transformer_bench.py $(BUILD)
 
 # How good the certificate's E is, on real runs against fine quadrature; how far contributions foretell removals. Some minutes each.
 study: build
