@@ -142,7 +142,7 @@ inline std::vector<NamedOptimizer> all_optimizers() {
       {"amsgrad_decoupled", {.name = "adamw", .lr = 0.03, .beta2 = 0.8, .amsgrad = true, .weight_decay = 0.2}},
       {"radam", {.name = "radam", .lr = 0.02, .beta2 = 0.9, .weight_decay = 0.1}},
       {"adamax", {.name = "adamax", .lr = 0.02}},
-      {"adadelta", {.name = "adadelta", .lr = 1, .alpha = 0.9, .eps = 1e-4, .weight_decay = 0.1}},
+      {"adadelta", {.name = "adadelta", .lr = 1, .eps = 1e-4, .alpha = 0.9, .weight_decay = 0.1}},
       {"nadam", {.name = "nadam", .lr = 0.02}},
       {"nadam_decay", {.name = "nadam", .lr = 0.02, .momentum_decay = 0.05, .weight_decay = 0.1}},
       {"nadam_decoupled", {.name = "nadam", .lr = 0.03, .weight_decay = 0.2, .decoupled = true}},
