@@ -89,12 +89,12 @@ TEST(Objective, RefusesTargetsOfTheOtherKind) {
 }
 
 TEST(Objective, WeightsOfTheMeanSumToOne) {
-  const Tensor b = make_objective("mse")->weights(at::ones({7}, at::kDouble));
+  const Tensor b = make_objective("mse")->weights(at::ones({7}, at::kDouble), {});
   EXPECT_NEAR(b.sum().item<double>(), 1, 1e-15);
 }
 
 TEST(Objective, WeightsOfTheSumAreOne) {
-  const Tensor b = make_objective("mse", "sum")->weights(at::zeros({7}, at::kDouble));
+  const Tensor b = make_objective("mse", "sum")->weights(at::zeros({7}, at::kDouble), {});
   EXPECT_TRUE(at::equal(b, at::ones({7}, at::kDouble)));
   EXPECT_THROW(make_objective("mse", "median"), InvalidInput);
 }
