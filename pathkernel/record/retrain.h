@@ -19,7 +19,7 @@ struct DataChanges {
 /// learning rates and denominators. What was changed for `original` already stays changed. The new recording is as any other; its
 /// manifest says what was changed, and of which run. With no changes it has the hashes of the original, where the environment is the same.
 /// An original that was interrupted or diverged is repeated to the end that was planned.
-/// @param model  of the recorded architecture; its weights are overwritten   @param data  the training part of `original`
+/// @param learner  its model is of the recorded architecture, and its weights are overwritten   @param data  the training part of `original`
 /// @throws InvalidInput as record_run and Replay do, for an example that is not there, or when nothing is left to train on.
 RunOutcome retrain_run(const Recording& original, const std::string& folder, const Learner& learner, const Dataset& data, const DataChanges& changes,
                        const Progress& progress = {}, const StopRequest& stop = {});

@@ -45,7 +45,7 @@ def test_documented_format_is_readable_without_pathkernel(data, tmp_path):
     train(data, out, "--momentum", 0.9)
     database = sqlite3.connect(out / "recording.sqlite")
     assert database.execute("PRAGMA application_id").fetchone()[0] == int.from_bytes(b"PKRN", "big")
-    assert database.execute("PRAGMA user_version").fetchone()[0] == 3
+    assert database.execute("PRAGMA user_version").fetchone()[0] == 4
     manifest = {key: json.loads(value) for key, value in database.execute("SELECT key, value FROM manifest")}
     assert manifest["model"] == "mlp:6-8-3 relu" and manifest["optimizer"]["momentum"] == 0.9 and manifest["status"] == "complete"
     indices, seed, lr, loss, hash_ = database.execute("SELECT indices, random_seed, lr, loss, hash FROM steps WHERE step=0").fetchone()
