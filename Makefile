@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help setup data build program test crash demo bench bench-python study study-audit docs fuzz clean
+.PHONY: help setup data build program test crash demo bench bench-python study study-audit docs fuzz sanitize clean
 help:
 	@echo "make demo    train and explain a network on MNIST, with pages to look at (brings and builds what is missing)"
 	@echo "make test    build, and run every test"
@@ -15,6 +15,7 @@ help:
 	@echo "make build   the program build/pathkernel; then cmake --install build --prefix DIR"
 	@echo "make docs    pages of the C++ API in build/docs"
 	@echo "make fuzz    the readers of files under a fuzzer, FUZZ_SECONDS (60) each; READERS=\"npy csv\" for some of them"
+	@echo "make sanitize   the C++ tests under the address and undefined-behaviour sanitizers, in a build of their own; FILTER='Csv*' for some"
 	@echo "make setup   packages, .venv, MNIST          make data   all data sets          make clean   remove the build"
 	@echo "PATHKERNEL_DATA=DIR   data that is there already     BUILD=DIR   build elsewhere     JOBS=N   compilers at a time"
 
@@ -78,5 +79,9 @@ fuzz:
 	@scripts/setup.sh fuzz
 	@JOBS=$(JOBS) scripts/fuzz.sh $(BUILD) $(READERS)
 
+# No part of make test: it compiles everything once more, in $(BUILD)-sanitize.
+sanitize: setup
+	@JOBS=$(JOBS) scripts/sanitize.sh $(BUILD)-sanitize $(if $(FILTER),'$(FILTER)')
+
 clean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) $(BUILD)-sanitize
