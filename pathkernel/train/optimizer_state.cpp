@@ -6,6 +6,7 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -13,6 +14,19 @@ namespace pathkernel {
 namespace {
 
 bool is_one_number(const std::string& kind) { return kind == "step" || kind == "mu_product"; }
+
+/// A parameter has all its kinds, or none before its first update: a kind alone missing would begin anew, and silently.
+void refuse_gaps(const std::vector<std::string>& kinds, const NamedTensors& parameters, const std::vector<Tensors>& tensors) {
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const auto kept = [&](size_t k) { return tensors[k][i].defined(); };
+    size_t has = 0, lacks = 0;
+    while (has < kinds.size() && !kept(has)) ++has;
+    while (lacks < kinds.size() && kept(lacks)) ++lacks;
+    if (has < kinds.size() && lacks < kinds.size())
+      throw InvalidInput(fmt::format("OptimizerState::restore: the state of parameter \"{}\" has \"{}\" but lacks \"{}\"; expected all of {}, or none: "
+                                     "take the state as the optimizer gave it", parameters[i].name, kinds[has], kinds[lacks], fmt::join(kinds, ", ")));
+  }
+}
 
 }  // namespace
 
@@ -76,6 +90,7 @@ void OptimizerState::restore(const NamedTensors& state) {
     restored[kind - kinds_.begin()][parameter - parameters_.begin()] =
         tensor.detach().to(tensor.options().device(device), /*non_blocking=*/false, /*copy=*/true);
   }
+  refuse_gaps(kinds_, parameters_, restored);
   tensors_ = std::move(restored);
 }
 

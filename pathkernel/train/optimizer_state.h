@@ -30,8 +30,8 @@ class OptimizerState {
 
   /// Those that are defined, kind by kind; sharing storage.
   NamedTensors named() const;
-  /// Replaces everything by copies of `state`, on each parameter's device; what `state` lacks becomes undefined.
-  /// @throws InvalidInput for a name or a shape that does not fit.
+  /// Replaces everything by copies of `state`, on each parameter's device; a parameter that `state` lacks becomes undefined.
+  /// @throws InvalidInput for a name or a shape that does not fit, or a parameter with some of its kinds alone.
   void restore(const NamedTensors& state);
   /// Replaces parameter i's tensors by these, by kind, sharing storage; kinds that are not kept here are passed over.
   void adopt(size_t i, const NamedTensors& by_kind);

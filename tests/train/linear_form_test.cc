@@ -200,5 +200,25 @@ TEST(Optimizer, RefusesStateOfAnotherModel) {
   EXPECT_THROW(optimizer->restore({{"exp_avg/a", at::ones({3})}}), InvalidInput);
 }
 
+TEST(Optimizer, RefusesAStateThatLacksAKindOfOneParameter) {
+  const NamedTensors parameters = {{"a", at::ones({3})}, {"b", at::ones({3})}, {"never updated", at::ones({3})}};
+  const auto optimizer = make_optimizer({.name = "adam"}, parameters);
+  optimizer->step(values(parameters), {at::ones({3}), at::ones({3}), Tensor()}, 0.1);
+  NamedTensors whole;
+  for (const auto& t : optimizer->state()) whole.push_back({t.name, t.tensor.clone()});
+  ASSERT_EQ(whole.size(), 6u);
+  EXPECT_NO_THROW(optimizer->restore(whole));
+  for (const NamedTensor& missing : whole) {
+    NamedTensors state;
+    for (const NamedTensor& t : whole)
+      if (t.name != missing.name) state.push_back(t);
+    const size_t slash = missing.name.find('/');
+    const std::string kind = missing.name.substr(0, slash), parameter = missing.name.substr(slash + 1);
+    EXPECT_REFUSED(InvalidInput, "parameter \"" + parameter + "\"", optimizer->restore(state));
+    EXPECT_REFUSED(InvalidInput, "lacks \"" + kind + "\"", optimizer->restore(state));
+  }
+  EXPECT_EQ(optimizer->state().size(), 6u);  // a refused state changes nothing
+}
+
 }  // namespace
 }  // namespace pathkernel
