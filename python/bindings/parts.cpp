@@ -20,9 +20,9 @@ Dataset dataset_from(const py::dict& values) {
   return data;
 }
 
-Parts::Parts(py::object module, py::object forward, std::string specification, py::object loss, py::object optimizer, const py::dict& values,
+Parts::Parts(py::object module, py::object forward, py::object set_mode, std::string specification, py::object loss, py::object optimizer, const py::dict& values,
              const py::dict& data_values)
-    : model(std::move(module), std::move(forward), std::move(specification)), learner(model), data(dataset_from(data_values)) {
+    : model(std::move(module), std::move(forward), std::move(set_mode), std::move(specification)), learner(model), data(dataset_from(data_values)) {
   if (!loss.is_none()) learner.objective = [loss = PythonObject(loss)](const TrainingSettings&) {
     const py::gil_scoped_acquire gil;
     return std::make_unique<PythonObjective>(*loss);

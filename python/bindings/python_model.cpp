@@ -22,8 +22,9 @@ py::object call(const py::object& function, const py::tuple& arguments) {
   }
 }
 
-PythonModel::PythonModel(py::object module, py::object forward, std::string specification)
-    : module_(module), forward_(forward.is_none() ? module : std::move(forward)), specification_(std::move(specification)) {
+PythonModel::PythonModel(py::object module, py::object forward, py::object set_mode, std::string specification)
+    : module_(module), forward_(forward.is_none() ? module : std::move(forward)), set_mode_(set_mode.is_none() ? module.attr("train") : std::move(set_mode)),
+      specification_(std::move(specification)) {
   for (const py::handle& item : module.attr("named_parameters")()) {
     const auto pair = item.cast<std::pair<std::string, at::Tensor>>();
     (pair.second.requires_grad() ? parameters_ : frozen_).push_back({pair.first, pair.second});
@@ -42,8 +43,7 @@ NamedTensors PythonModel::buffers() const {
 
 Tensors PythonModel::forward(const Tensors& inputs, Mode mode) {
   const py::gil_scoped_acquire gil;
-  const bool train = mode == Mode::train;
-  if (module_.attr("training").cast<bool>() != train) module_.attr("train")(train);
+  (*set_mode_)(mode == Mode::train);
   py::tuple arguments(inputs.size());
   for (size_t k = 0; k < inputs.size(); ++k) arguments[k] = py::cast(inputs[k]);
   const py::object result = call(*forward_, arguments);

@@ -95,7 +95,7 @@ py::dict retrained(const std::string& folder, Parts& parts, const std::string& o
 
 void init_run(py::module_& m) {
   py::class_<Parts, std::shared_ptr<Parts>>(m, "Parts", "module, loss, optimizer and data of one training, as the engine sees them")
-      .def(py::init<py::object, py::object, std::string, py::object, py::object, py::dict, py::dict>(), py::arg("module"), py::arg("forward"),
+      .def(py::init<py::object, py::object, py::object, std::string, py::object, py::object, py::dict, py::dict>(), py::arg("module"), py::arg("forward"), py::arg("set_mode"),
            py::arg("specification"), py::arg("loss"), py::arg("optimizer"), py::arg("settings"), py::arg("data"))
       .def_property_readonly("fingerprint", [](const Parts& p) { return hex(fingerprint(p.data)); });
 
@@ -126,7 +126,6 @@ void init_run(py::module_& m) {
         return names;
       }, py::arg("step"));
 
-  m.def("check_vacant", &Recorder::check_vacant, py::arg("folder"));
   m.def("shuffled_batches", &shuffled_batches, py::arg("examples"), py::arg("batch"), py::arg("epochs"), py::arg("seed"));
   m.def("hash_of", [](const Tensors& tensors) { return hash_of(tensors); }, py::arg("tensors"));
   m.def("verify", &verification_of, py::arg("folder"), py::arg("parts"), py::arg("progress") = py::none());

@@ -23,7 +23,7 @@ void read(const py::dict& values, const char* name, T& field) {
   if (values.contains(name)) field = values[name].cast<T>();
 }
 
-/// @throws InvalidInput for a value that no option has
+/// From what pathkernel.Run has checked.
 SweepOptions options_from(const py::dict& values) {
   SweepOptions o;
   o.rule = GradientRule::parse(values["rule"].cast<std::string>(), values["panels"].cast<int64_t>());

@@ -17,6 +17,9 @@ from .network import Structure, describe
 #: Items that are looked at for the fingerprint, at most; of longer data sets so many, evenly spaced.
 LOOKED_AT = 10_000
 
+#: Whole numbers up to this one are taken for class labels where nothing else says what they are.
+MOST_CLASSES = 10_000
+
 
 def tensor_of(value: Any, what: str) -> torch.Tensor:
     if isinstance(value, torch.Tensor):
@@ -58,6 +61,19 @@ def stack(tensors: list[torch.Tensor], indices: list[int], what: str) -> torch.T
     return torch.stack(tensors)
 
 
+def numbers_of(indices: Any, length: int, what: str) -> torch.Tensor:
+    """Numbers of examples, int64 [n]. @throws InvalidInput for masks, fractions, and numbers outside the data set"""
+    rows = torch.as_tensor(indices if isinstance(indices, (torch.Tensor, numpy.ndarray)) else list(indices))
+    if rows.numel() == 0:
+        return rows.long().flatten()
+    if rows.dtype == torch.bool or rows.is_floating_point() or rows.dim() != 1:
+        raise InvalidInput(f"{what}: {describe(rows)} was given; a list of whole numbers, those of the examples, is expected (of a mask: mask.nonzero().flatten())")
+    if int(rows.min()) < 0 or int(rows.max()) >= length:
+        bad = int(rows.min()) if int(rows.min()) < 0 else int(rows.max())
+        raise InvalidInput(f"{what}: example {bad} was asked for, but there are {length} (0 to {length - 1})")
+    return rows.long()
+
+
 class SameDraws:
     """Python's, numpy's and torch's random numbers, put back afterwards."""
 
@@ -82,6 +98,9 @@ class Source:
     """A map-style data set, whose items are drawn under a seed of (step, index): augmentation is repeated as it was."""
 
     def __init__(self, data: Any):
+        if isinstance(data, (Mapping, torch.utils.data.DataLoader)):
+            raise InvalidInput(f"data is a {type(data).__name__}; a map-style data set is expected: items (input, target) by number" +
+                               (" (give loader.dataset)" if isinstance(data, torch.utils.data.DataLoader) else ""))
         try:
             self.length = len(data)
         except TypeError:
@@ -126,7 +145,8 @@ class Source:
 class Data:
     """What Parts takes: plain tensors where there are some, else a Source."""
 
-    def __init__(self, data: Any, class_names: list[str] | None = None):
+    def __init__(self, data: Any, class_names: list[str] | None = None, numbers: bool = False):
+        """numbers: whole numbers among the targets are numbers to be predicted, no class labels."""
         self.inputs = self.source = None
         self.structure = Structure("tensor")
         if isinstance(data, TensorDataset) and len(data.tensors) == 2:
@@ -143,16 +163,16 @@ class Data:
             self.source = Source(data)
             self.structure, self.targets = self.source.structure, self.source.targets
             self.name, self.length = type(data).__name__, len(self.source)
-        labels = self.targets is not None and self.targets.dim() == 1 and not self.targets.is_floating_point()
-        if labels:
+        self.class_names: list[str] = []
+        given = class_names or getattr(data, "classes", None)
+        if numbers or self.targets is None or self.targets.dim() != 1 or self.targets.is_floating_point() or self.targets.dtype == torch.bool:
+            return
+        least, most = int(self.targets.min()), int(self.targets.max())
+        if given is not None and (least < 0 or most >= len(given)):
+            raise InvalidInput(f"data: the labels go from {least} to {most}, but there are {len(given)} classes")
+        if given is not None or 0 <= least <= most <= MOST_CLASSES:
             self.targets = self.targets.long()
-            most = int(self.targets.max())
-            given = class_names or getattr(data, "classes", None) or [str(k) for k in range(most + 1)]
-            if int(self.targets.min()) < 0 or most >= len(given):
-                raise InvalidInput(f"data: the labels go from {int(self.targets.min())} to {most}, but there are {len(given)} classes")
-            self.class_names = [str(name) for name in given]
-        else:
-            self.class_names = []
+            self.class_names = [str(name) for name in given or range(most + 1)]
 
     def for_engine(self) -> dict[str, Any]:
         return {"name": self.name, "class_names": self.class_names, "targets": self.targets, "inputs": self.inputs, "source": self.source}

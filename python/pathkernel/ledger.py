@@ -36,7 +36,7 @@ TENSORS = {
     "draw_step": "[D]: the step of each draw",
     "draw_example": "[D]: the example of each draw",
     "by_step": "[T, Q]",
-    "by_layer": "[L, Q]; layers() names them",
+    "by_layer": "[L, Q]; layers names them",
     "by_class": "[C, Q]; classes names them",
     "by_layer_step": "[T, L, Q] float32",
     "by_class_step": "[T, C, Q] float32",

@@ -8,10 +8,33 @@ import inspect
 from typing import Any, Callable
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from ._engine import InvalidInput
 from .network import Network, describe
+
+
+#: Functions of torch whose modules say what counts (ignore_index).
+MODULES = {F.cross_entropy: nn.CrossEntropyLoss, F.nll_loss: nn.NLLLoss}
+
+#: Losses of numbers: whole numbers are no class labels to them.
+OF_NUMBERS = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.PoissonNLLLoss, nn.GaussianNLLLoss, nn.BCELoss, nn.BCEWithLogitsLoss, nn.KLDivLoss)
+
+
+def of_numbers(loss: Any) -> bool:
+    return isinstance(loss, OF_NUMBERS) or loss in (F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits)
+
+
+def reduction_of(loss: Any, asked: str | None) -> str:
+    """mean | sum | batchmean: the loss module's own, or what was asked for. @throws InvalidInput where the two differ"""
+    own = getattr(loss, "reduction", None) if isinstance(loss, nn.Module) else None
+    if own in ("mean", "sum", "batchmean") and asked is not None and own != asked:
+        raise InvalidInput(f"loss: the {type(loss).__name__} reduces by {own}, but reduction={asked!r} was given; leave one out")
+    reduction = asked or (own if own in ("mean", "sum", "batchmean") else "mean")
+    if reduction not in ("mean", "sum", "batchmean"):
+        raise InvalidInput(f"reduction is {reduction!r}; 'mean' or 'sum' is expected")
+    return reduction
 
 
 def engine_name(loss: Any, targets: torch.Tensor | None) -> str | None:
@@ -27,15 +50,9 @@ def engine_name(loss: Any, targets: torch.Tensor | None) -> str | None:
 class Loss:
     """One of torch's loss modules, or a callable (outputs, targets) -> [n]."""
 
-    def __init__(self, loss: Any, network: Network, reduction: str | None):
-        self.network, self.user = network, loss
-        own = getattr(loss, "reduction", None) if isinstance(loss, nn.Module) else None
-        if own is not None and reduction is not None and own != reduction:
-            raise InvalidInput(f"loss: the {type(loss).__name__} reduces by {own}, but reduction={reduction!r} was given; leave one out")
-        self.reduction = reduction or (own if own in ("mean", "sum", "batchmean") else "mean")
-        if self.reduction not in ("mean", "sum", "batchmean"):
-            raise InvalidInput(f"reduction is {reduction!r}; 'mean' or 'sum' is expected")
-        self.call = self._per_example(loss, own)
+    def __init__(self, loss: Any, network: Network, reduction: str):
+        self.network, self.user, self.reduction = network, loss, reduction
+        self.call = self._per_example(loss, getattr(loss, "reduction", None) if isinstance(loss, nn.Module) else None)
         self.name = f"python:{self._describe(loss)}"
 
     @staticmethod
@@ -70,17 +87,17 @@ class Loss:
             raise InvalidInput(f"loss: {self._describe(self.user)} compared every output with every target (outputs {describe(outputs[0])}, targets "
                                f"{describe(targets)}); give both the same shape")
         rest = value.flatten(1)
-        return rest.sum(1) if self._counts_parts() or self.reduction != "mean" else rest.mean(1)
+        return rest.sum(1) if self._counts_parts(targets) or self.reduction != "mean" else rest.mean(1)
 
-    def _counts_parts(self) -> bool:
+    def _counts_parts(self, targets: torch.Tensor) -> bool:
         """Whether the mean is over parts that may not count (ignore_index, class weights)."""
-        return self.reduction == "mean" and isinstance(self.user, (nn.CrossEntropyLoss, nn.NLLLoss))
+        return self.reduction == "mean" and isinstance(self.user, (nn.CrossEntropyLoss, nn.NLLLoss)) and not targets.is_floating_point()
 
     def weights(self, losses: torch.Tensor, targets: torch.Tensor, passes: int) -> torch.Tensor:
         n = losses.shape[0]
         if self.reduction == "sum":
             return torch.ones_like(losses)
-        if self._counts_parts() and not targets.is_floating_point():
+        if self._counts_parts(targets):
             counted = targets != self.user.ignore_index
             weight = self.user.weight
             if weight is None:

@@ -10,6 +10,9 @@ import torch
 from ._engine import InvalidInput
 
 
+HELD = " held in eval: "
+
+
 class Structure:
     """How an input or output is made of tensors: one tensor, a tuple of them, or a dict of them."""
 
@@ -72,20 +75,29 @@ class Network:
         if isinstance(module, torch.jit.ScriptModule):
             raise InvalidInput("model is a scripted module, whose operations cannot be seen; give the module it was made from")
         self.module = module
+        #: Submodules that are in eval mode while the network trains (frozen batch norm): they stay so at every step.
+        self.held_in_eval = [name for name, m in module.named_modules() if name and not m.training] if module.training else []
         self.inputs: Structure | None = None
         self.outputs: Structure | None = None
 
     @property
     def specification(self) -> str:
-        return getattr(self.module, "pathkernel_specification", f"python:{type(self.module).__module__}.{type(self.module).__qualname__}")
+        """For the manifest: how to build it, or the module's class, and which of its submodules are held in eval mode."""
+        name = getattr(self.module, "pathkernel_specification", f"python:{type(self.module).__module__}.{type(self.module).__qualname__}")
+        return name + (HELD + ",".join(self.held_in_eval) if self.held_in_eval else "")
+
+    def hold_as(self, specification: str) -> None:
+        """Submodules are held in eval mode as a manifest says."""
+        self.held_in_eval = specification.partition(HELD)[2].split(",") if HELD in specification else []
+
+    def set_mode(self, training: bool) -> None:
+        held = set(self.held_in_eval) if training else set()
+        for name, module in self.module.named_modules():
+            module.training = training and name not in held
 
     def forward(self, *tensors: torch.Tensor) -> list[torch.Tensor]:
-        if self.inputs is None or self.inputs.kind == "tensor":
-            result = self.module(*tensors)
-        elif self.inputs.kind == "tuple":
-            result = self.module(*tensors)
-        else:
-            result = self.module(**dict(zip(self.inputs.keys, tensors)))
+        named = self.inputs is not None and self.inputs.kind == "dict"
+        result = self.module(**dict(zip(self.inputs.keys, tensors))) if named else self.module(*tensors)
         self.outputs, flat = Structure.of(result, f"what {type(self.module).__name__} returned")
         return flat
 
@@ -94,7 +106,7 @@ class Network:
 
 
 class KeepsState:
-    """Puts back what the engine's work borrows of a user's training: modes of the modules, the optimizer's state, random generators."""
+    """Puts back what the engine's work borrows of a user's training: modes of the modules, the optimizer's state, torch's random generator."""
 
     def __init__(self, network: Network, optimizer: Any):
         self.network, self.optimizer = network, optimizer

@@ -89,10 +89,30 @@ class Optimizer:
                     raise InvalidInput(f"optimizer: parameter {k} of group {g} ({list(p.shape)}) is none of the model's")
             if group.get("differentiable"):
                 raise InvalidInput("optimizer: differentiable=True is for training through the optimizer; leave it out")
+            for key, value in group.items():
+                if key != "params" and isinstance(value, (tuple, list)) and any(isinstance(v, torch.Tensor) for v in value):
+                    raise InvalidInput(f"optimizer: {key} of group {g} holds tensors; give plain numbers")
+        if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
+            raise InvalidInput("optimizer: it has step hooks, whose part in a step cannot be accounted for; remove them")
+        for name, p in named_parameters:
+            if p._backward_hooks:
+                raise InvalidInput(f"model: parameter '{name}' has a gradient hook, whose part in a step cannot be accounted for; remove it (clipping: record(clip_norm=…))")
+        self.learning = [(name, p.requires_grad) for name, p in named_parameters]
+        self.group_count = len(optimizer.param_groups)
         self.group_of = [group_of[id(p)] for p in self.parameters]
         self.first = [False] * len(self.parameters)
         self.updated = [True] * len(self.parameters)
         self.before: list[torch.Tensor | None] = [None] * len(self.parameters)
+
+    def check_unchanged(self, named_parameters: list[tuple[str, torch.Tensor]]) -> None:
+        """What learns, and in which groups, is fixed when a recording begins."""
+        for (name, learns), (now, p) in zip(self.learning, named_parameters):
+            if now != name or p.requires_grad != learns:
+                raise InvalidInput(f"run: parameter '{name}' {'no longer learns' if learns else 'learns now'} (requires_grad), which it {'did' if learns else 'did not'} when the "
+                                   "recording began; begin another recording where what learns changes")
+        if len(self.optimizer.param_groups) != self.group_count:
+            raise InvalidInput(f"run: the optimizer has {len(self.optimizer.param_groups)} groups of parameters now, but had {self.group_count} when the recording began; "
+                               "begin another recording where groups change")
 
     def group_settings(self, g: int) -> dict:
         group = self.optimizer.param_groups[g]
@@ -132,12 +152,12 @@ class Optimizer:
             tensors = {k: v.detach() for k, v in state.items() if isinstance(v, torch.Tensor)}
             if self.before[i] is not None and self.updated[i]:
                 tensors["acc_delta_before"] = self.before[i]
-            steps.append({"settings": settings[self.group_of[i]], "state": tensors, "first": self.first[i], "updated": self.updated[i] and self._has_stepped(state),
+            steps.append({"settings": settings[self.group_of[i]], "state": tensors, "first": self.first[i], "updated": self.updated[i] and self._has_stepped(i, state),
                           "maximize": bool(self.optimizer.param_groups[self.group_of[i]].get("maximize", False))})
         return steps
 
-    def _has_stepped(self, state: dict) -> bool:
-        return self.kind in (optim.SGD, optim.RMSprop) or (self.kind is not optim.Adadelta or self.before[0] is not None) and _number(state.get("step", 0)) > 0
+    def _has_stepped(self, i: int, state: dict) -> bool:
+        return self.kind in (optim.SGD, optim.RMSprop) or (self.kind is not optim.Adadelta or self.before[i] is not None) and _number(state.get("step", 0)) > 0
 
     def state(self) -> list[tuple[str, torch.Tensor]]:
         """Kind by kind, as the engine's own optimizers name it; live."""

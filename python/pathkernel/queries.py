@@ -10,7 +10,7 @@ import numpy
 import torch
 
 from ._engine import InvalidInput
-from .data import Source, tensor_of
+from .data import Source, numbers_of, tensor_of
 from .network import Named, Network, Structure, describe
 
 
@@ -118,10 +118,15 @@ def sets_of(aggregate: Any, asked: dict[str, Any], class_names: list[str], wrong
     if isinstance(aggregate, Mapping):
         sets = []
         for name, members in aggregate.items():
-            if isinstance(members, tuple) and len(members) == 2:
-                rows, weights = (torch.as_tensor(m) for m in members)
-                sets.append((str(name), rows.long(), weights.double()))
+            what = f"aggregate: the set '{name}'"
+            if isinstance(members, tuple) and len(members) == 2 and not isinstance(members[0], int):
+                rows, weights = numbers_of(members[0], n, what), torch.as_tensor(members[1]).double()
+                if weights.shape != rows.shape:
+                    raise InvalidInput(f"{what} has {len(rows)} rows, but {weights.numel()} weights")
+                sets.append((str(name), rows, weights))
             else:
-                sets.append(mean(str(name), torch.as_tensor(members).long()))
+                sets.append(mean(str(name), numbers_of(members, n, what)))
+        if not sets:
+            raise InvalidInput("aggregate: no sets were given; leave it out to ask about the inputs one by one")
         return sets
     raise InvalidInput(f"aggregate is {aggregate!r}; 'mean', 'by-class', 'wrong', or a dict of sets, name to rows, is expected")

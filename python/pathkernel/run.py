@@ -12,9 +12,9 @@ import torch
 
 from . import _engine
 from ._engine import InvalidInput
-from .data import Data
+from .data import Data, numbers_of
 from .ledger import Ledger, pictures_of
-from .losses import Loss, engine_name
+from .losses import MODULES, Loss, engine_name, of_numbers, reduction_of
 from .network import KeepsState, Network
 from .optimizers import Optimizer
 from .progress import bar
@@ -23,27 +23,44 @@ from .queries import Measure, Queries, sets_of
 DTYPES = {"float": torch.float32, "double": torch.float64}
 
 
+@contextlib.contextmanager
+def _own_random_numbers() -> Iterator[None]:
+    """A step is seeded by its run; the caller's own random numbers go on afterwards as if there had been none."""
+    state = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+
+
 class _Trained:
     """Model, loss, optimizer and data, as given, and as the engine takes them."""
 
     def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None, loss: Any, data: Any, *, reduction: str | None = None,
                  clip_norm: float = 0, clip_value: float = 0, class_names: list[str] | None = None):
-        self.network, self.data = Network(model), Data(data, class_names)
+        loss = MODULES[loss]() if loss in MODULES else loss
+        self.network, self.data = Network(model), Data(data, class_names, of_numbers(loss))
         self.network.inputs = self.data.structure
         self.optimizer = None
         if optimizer is not None:
             if not isinstance(optimizer, torch.optim.Optimizer):
                 raise InvalidInput(f"optimizer is a {type(optimizer).__name__}; a torch.optim.Optimizer is expected")
             self.optimizer = Optimizer(optimizer, list(self.network.module.named_parameters()), clip_norm, clip_value)
-        named = engine_name(loss, self.data.targets)
+        reduction = reduction_of(loss, reduction)
+        named = engine_name(loss, self.data.targets if self.data.class_names else None)
         self.loss = None if loss is None or named else Loss(loss, self.network, reduction)
         self.objective = named or (self.loss.name if self.loss else "")
-        self.reduction = reduction or (self.loss.reduction if self.loss else getattr(loss, "reduction", "mean"))
-        if self.reduction == "batchmean":
-            self.reduction = "mean"
+        self.reduction = "mean" if reduction == "batchmean" else reduction
         settings = self.optimizer.engine_settings() if self.optimizer else {}
-        self.parts = _engine.Parts(self.network.module, self.network.forward, self.network.specification, self.loss, self.optimizer, settings,
+        self.settings = settings
+        self.make_parts()
+
+    def make_parts(self) -> None:
+        self.parts = _engine.Parts(self.network.module, self.network.forward, self.network.set_mode, self.network.specification, self.loss, self.optimizer, self.settings,
                                    self.data.for_engine())
+
+    def check_unchanged(self) -> None:
+        self.optimizer.check_unchanged(list(self.network.module.named_parameters()))
 
     def keeping_state(self) -> KeepsState:
         return KeepsState(self.network, self.optimizer)
@@ -81,7 +98,8 @@ class Run:
 
     def __init__(self, folder: str, trained: _Trained, live: Any = None, seed: int = 0, groups: str | None = None):
         self.folder, self._trained, self._live, self._seed = folder, trained, live, seed
-        self._fresh_groups = groups  # of a resumed run: what a new scheduler begins from
+        self._fresh_groups = groups  # of a resumed run: what a scheduler begins from
+        self._scheduled_before = live is not None and trained.optimizer is not None and any("initial_lr" in g for g in trained.optimizer.optimizer.param_groups)
 
     # -- making it ------------------------------------------------------------------------------------------------------------------
 
@@ -101,10 +119,16 @@ class Run:
         indices: numbers of the examples, in the order of the batch. Returns the loss, Σ b_i ℓ_i. Diverged where it leaves the finite
         numbers; the recording then ends before this step. A scheduler is stepped by the caller, afterwards.
         """
-        rows = torch.as_tensor(indices if isinstance(indices, torch.Tensor) else list(indices), dtype=torch.int64).flatten()
+        live, rows = self._open_live(), self._rows(indices, "run.step")
+        with _own_random_numbers():
+            return live.step(rows, self._trained.optimizer.lr)
+
+    def _rows(self, indices: Iterable[int], what: str) -> torch.Tensor:
+        rows = numbers_of(indices, self._trained.data.length, what)
         if rows.numel() == 0:
-            raise InvalidInput("run.step: no examples were given; a step wants at least one")
-        return self._open_live().step(rows, self._trained.optimizer.lr)
+            raise InvalidInput(f"{what}: no examples were given; a step wants at least one")
+        self._trained.check_unchanged()
+        return rows
 
     def fit(self, epochs: float, batch_size: int, scheduler: Any = None, scheduler_every: str = "epoch", progress: bool | Callable = True) -> "Run":
         """Trains until the run has made so many epochs, in an order that follows from its seed (that of the program's `train`).
@@ -117,18 +141,30 @@ class Run:
         batches = _engine.shuffled_batches(self._trained.data.length, batch_size, epochs, self._seed)
         done, per_epoch = live.steps, -(-self._trained.data.length // batch_size)
         self._check_plan(batches, done)
+        plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
         if scheduler is not None and self._fresh_groups is not None:
-            self._trained.optimizer.use_groups(self._fresh_groups)  # the scheduler walks from where it was made
+            self._begin_again(scheduler, plateau)
+        losses: list[float] = []
         for s, indices in enumerate(batches):
             if s >= done:
                 if tell:
                     tell("training", s, len(batches))
-                live.step(indices, self._trained.optimizer.lr)
+                losses.append(self.step(indices))
+            elif plateau:
+                losses.append(self.logged(s)["loss"])
             if scheduler is not None and (scheduler_every == "step" or (s + 1) % per_epoch == 0):
-                scheduler.step()
+                scheduler.step(sum(losses) / len(losses)) if plateau else scheduler.step()
+                losses.clear()
         if tell:
             tell("training", len(batches), len(batches))
         return self
+
+    def _begin_again(self, scheduler: Any, plateau: bool) -> None:
+        """Of a resumed run: the scheduler walks once more over the steps that were made, from the settings that the optimizer was made with."""
+        if not self._scheduled_before and not plateau:
+            raise InvalidInput("run.fit: the scheduler was made after pathkernel.resume, from the learning rate that the run had come to; make optimizer and scheduler "
+                               "first, as for the recording, then resume")
+        self._trained.optimizer.use_groups(self._fresh_groups)
 
     def _check_plan(self, batches: list[torch.Tensor], done: int) -> None:
         """Steps that were made already must be those of this plan."""
@@ -147,12 +183,13 @@ class Run:
         The first such step is repeated at once and compared; InvalidInput where it came out otherwise. The log's loss is what
         backward() was called on; where it is not called on a tensor, say it: `with run.recording(rows) as step: …; step.loss = loss`.
         """
-        rows = torch.as_tensor(indices if isinstance(indices, torch.Tensor) else list(indices), dtype=torch.int64).flatten()
-        live, lr, own = self._open_live(), self._trained.optimizer.lr, OwnStep()
+        live, rows = self._open_live(), self._rows(indices, "run.recording")
+        lr, own = self._trained.optimizer.lr, OwnStep()
         before = None if live.steps > 0 else self._state()
-        live.begin()
-        with own.watching():
-            yield own
+        with _own_random_numbers():
+            live.begin()
+            with own.watching():
+                yield own
         if own.loss is None:
             raise InvalidInput("run.recording: no loss was seen; call backward() on it, or say it: `with run.recording(rows) as step: …; step.loss = loss`")
         if before is not None:
@@ -248,6 +285,11 @@ class Run:
         if arguments["network"] not in ("recorded", "weights", "average"):
             raise InvalidInput(f"explain: network is {arguments['network']!r}; 'recorded', 'weights' or 'average' is expected")
         options = {k: arguments[k] for k in ("rule", "panels", "convention", "until", "stride", "network", "memory", "keep", "sampled_steps", "path_kernel", "strict")}
+        for name in ("keep", "sampled_steps", "start"):
+            if arguments[name] < 0:
+                raise InvalidInput(f"explain: {name} is {arguments[name]}; 0 or more is expected")
+        if not callable(measure) and not isinstance(measure, str):
+            raise InvalidInput(f"explain: measure is {measure!r}; a name such as 'log-odds', or a callable (outputs, batch) -> [n], is expected")
         options |= {"precision": precision, "from": arguments["start"], "measurement": None}
         if callable(measure):
             options |= {"measure": getattr(measure, "__name__", type(measure).__name__), "measurement": lambda: Measure(measure, trained.network)}
@@ -268,7 +310,8 @@ class Run:
         """
         trained = self._closed()
         with trained.keeping_state():
-            _engine.retrain(self.folder, trained.parts, str(folder), sorted(set(int(i) for i in drop)), renormalise, bar(progress))
+            rows = numbers_of(drop, trained.data.length, "run.retrain")
+            _engine.retrain(self.folder, trained.parts, str(folder), sorted(set(rows.tolist())), renormalise, bar(progress))
         return Run(str(folder), trained)
 
     def __repr__(self) -> str:
@@ -324,6 +367,11 @@ def record(folder: str | pathlib.Path, *, model: torch.nn.Module, optimizer: tor
     trained = _Trained(model, optimizer, loss, data, reduction=reduction, clip_norm=clip_norm, clip_value=clip_value, class_names=class_names)
     if loss is None or optimizer is None:
         raise InvalidInput("record: a loss and an optimizer are needed")
+    for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value), ("checkpoint_every", checkpoint_every)):
+        if not 0 <= value < float("inf"):
+            raise InvalidInput(f"record: {name} is {value}; 0 (none) or a number above it is expected")
+    if not 0 <= seed < 2**63:
+        raise InvalidInput(f"record: seed is {seed}; a whole number from 0 to 2**63 - 1 is expected")
     manifest = {"objective": trained.objective, "reduction": trained.reduction, "regulariser": regulariser, "accumulate": accumulate, "ema": ema, "batch": 0,
                 "seed": seed, "checkpoint_every": checkpoint_every, "location": f"python:{trained.data.name}"}
     return Run(str(folder), trained, _engine.LiveRun(str(folder), trained.parts, manifest), seed)
@@ -333,9 +381,13 @@ def resume(folder: str | pathlib.Path, *, model: torch.nn.Module, optimizer: tor
            class_names: list[str] | None = None, progress: bool | Callable = True) -> Run:
     """Goes on with a recording that was interrupted: model and optimizer get the state after its last step. Then fit() or step()."""
     manifest = json.loads(_engine.Recording(str(folder)).manifest)
+    if optimizer is None or loss is None:
+        raise InvalidInput("resume: a loss and an optimizer are needed, those that the run was begun with")
     trained = _trained_as(manifest, model, optimizer, loss, data, class_names)
+    _check_same(str(folder), manifest, trained)
     groups = trained.optimizer.groups()
-    live = _engine.LiveRun.resume(str(folder), trained.parts, bar(progress))
+    with _own_random_numbers():
+        live = _engine.LiveRun.resume(str(folder), trained.parts, bar(progress))
     return Run(str(folder), trained, live, manifest["seed"], groups)
 
 
@@ -355,7 +407,10 @@ def open(folder: str | pathlib.Path, *, model: torch.nn.Module, data: Any, optim
 def _trained_as(manifest: dict, model: Any, optimizer: Any, loss: Any, data: Any, class_names: list[str] | None) -> _Trained:
     o = manifest["optimizer"]
     reduction = None if loss is None or getattr(loss, "reduction", None) else manifest["reduction"]
-    return _Trained(model, optimizer, loss, data, reduction=reduction, clip_norm=o["clip_norm"], clip_value=o["clip_value"], class_names=class_names)
+    trained = _Trained(model, optimizer, loss, data, reduction=reduction, clip_norm=o["clip_norm"], clip_value=o["clip_value"], class_names=class_names)
+    trained.network.hold_as(manifest["model"])
+    trained.make_parts()
+    return trained
 
 
 def _check_same(folder: str, manifest: dict, trained: _Trained) -> None:
@@ -372,12 +427,14 @@ def _check_same(folder: str, manifest: dict, trained: _Trained) -> None:
         raise InvalidInput(f"{folder}: the model has {len(named)} parameters and buffers, but {len(recorded)} were recorded; build the model that was trained")
     if trained.objective and trained.objective != manifest["objective"]:
         raise InvalidInput(f"{folder}: the loss is {trained.objective}, but {manifest['objective']} was recorded")
+    if trained.objective and trained.reduction != manifest["reduction"]:
+        raise InvalidInput(f"{folder}: the loss reduces by {trained.reduction}, but {manifest['reduction']} was recorded")
     if not trained.objective and manifest["objective"].startswith("python:"):
         raise InvalidInput(f"{folder}: was trained with a loss of its own, {manifest['objective'].removeprefix('python:')}; give it as loss=")
     if trained.optimizer is not None and recording.steps > 0:
         mine, theirs = trained.optimizer.engine_settings(), manifest["optimizer"]
         for key, value in mine.items():
-            if theirs.get(key) != value:
+            if key != "lr" and theirs.get(key) != value:  # the log has the learning rates; a scheduler may have moved this one
                 raise InvalidInput(f"{folder}: the optimizer's {key} is {value}, but {theirs.get(key)} was recorded")
     if trained.data.length != manifest["examples"]:
         raise InvalidInput(f"{folder}: the data set has {trained.data.length} examples, but {manifest['examples']} were recorded")

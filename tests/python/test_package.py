@@ -284,6 +284,115 @@ def test_sets_are_weighted_sums_of_their_members(tmp_path):
     assert [q["input"] for q in run.explain(asked, "loss", aggregate="by-class", progress=False).queries] == ["class 0", "class 1", "class 2"]
 
 
+@pytest.mark.parametrize("name", ["probabilities", "function", "padding by a function", "numbers"])
+def test_losses_train_as_in_torch(tmp_path, name):
+    """What a review found to be scaled otherwise than torch does it."""
+    torch.manual_seed(0)
+    x = torch.randn(8, 5, dtype=torch.float64)
+    tokens = torch.randint(0, 3, (8, 4))
+    tokens[2, 1:] = -100
+    loss, y, outputs = {"probabilities": (nn.CrossEntropyLoss(), torch.rand(8, 3, 4, dtype=torch.float64).softmax(1), 12),
+                        "function": (F.cross_entropy, torch.arange(8) % 3, 3),
+                        "padding by a function": (F.cross_entropy, tokens, 12),
+                        "numbers": (nn.MSELoss(), torch.arange(8) - 3, 1)}[name]
+    shape = (3, 4) if outputs == 12 else (3,) if outputs == 3 else ()
+    model = nn.Sequential(nn.Linear(5, outputs), nn.Unflatten(1, shape) if len(shape) == 2 else nn.Flatten(0) if outputs == 1 else nn.Identity()).double()
+    theirs = copy.deepcopy(model)
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=0.1)
+    with pk.record(tmp_path / "run", model=model, optimizer=torch.optim.SGD(model.parameters(), lr=0.1), loss=loss, data=(x, y)) as run:
+        for batch in torch.arange(8).split(3):
+            mine = run.step(batch)
+            optimizer.zero_grad()
+            expected = loss(theirs(x[batch]), y[batch].double() if outputs == 1 else y[batch])
+            expected.backward()
+            optimizer.step()
+            assert mine == pytest.approx(expected.item(), rel=1e-12)
+    assert all(torch.allclose(a, b, atol=1e-14) for a, b in zip(model.parameters(), theirs.parameters()))
+
+
+def test_what_is_held_in_eval_mode_stays_so(tmp_path):
+    def net():
+        torch.manual_seed(1)
+        return nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 3)).double()
+
+    model = net()
+    model[1].eval()
+    run = recorded(tmp_path / "run", model, data=examples(dtype=torch.float64))
+    assert int(model[1].num_batches_tracked) == 0 and run.verify(progress=False) == 10
+    ledger = run.explain(examples(3, dtype=torch.float64), "logits", progress=False)
+    assert_complete(ledger)
+    assert np.abs(ledger.rounding).max() < 1e-12 and (ledger.buffers == 0).all()
+    again = net()  # in train mode: the recording knows
+    opened = pk.open(tmp_path / "run", model=again, optimizer=sgd(again), loss=nn.CrossEntropyLoss(), data=examples(dtype=torch.float64))
+    assert opened.verify(progress=False) == 10
+
+
+def test_the_caller_s_random_numbers_go_on(tmp_path):
+    model = mlp()
+    with pk.record(tmp_path / "run", model=model, optimizer=sgd(model), loss=nn.CrossEntropyLoss(), data=examples()) as run:
+        drawn = []
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            run.step(range(4))
+            drawn.append(torch.rand(3))
+    assert not torch.equal(*drawn)
+
+
+def test_what_changes_on_the_way_is_refused(tmp_path):
+    model = mlp()
+    optimizer = sgd(model)
+    with pytest.raises(pk.InvalidInput, match="'0.weight' no longer learns"), pk.record(tmp_path / "frozen", model=model, optimizer=optimizer, loss=nn.CrossEntropyLoss(), data=examples()) as run:
+        run.step(range(4))
+        model[0].weight.requires_grad_(False)
+        run.step(range(4))
+    model[0].weight.requires_grad_(True)
+    optimizer.register_step_post_hook(lambda *_: None)
+    with pytest.raises(pk.InvalidInput, match="step hooks"):
+        pk.record(tmp_path / "hooked", model=model, optimizer=optimizer, loss=nn.CrossEntropyLoss(), data=examples())
+    with pytest.raises(pk.InvalidInput, match="of a mask"), pk.record(tmp_path / "mask", model=model, optimizer=sgd(model), loss=nn.CrossEntropyLoss(), data=examples()) as run:
+        run.step(torch.ones(24, dtype=torch.bool))
+    with pytest.raises(pk.InvalidInput, match="reduces by mean, but reduction='sum'"):
+        pk.record(tmp_path / "sum", model=model, optimizer=sgd(model), loss=nn.CrossEntropyLoss(), reduction="sum", data=examples())
+
+
+def test_resume_walks_a_scheduler_from_its_beginning(tmp_path):
+    def parts():
+        model = mlp()
+        optimizer = sgd(model)
+        return model, optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda e: 0.5**e)
+
+    def rates(folder, cut, epochs=4):
+        model, optimizer, scheduler = parts()
+        given = {"model": model, "optimizer": optimizer, "loss": nn.CrossEntropyLoss(), "data": examples()}
+        run = pk.record(folder, **given)
+        run.fit(cut or epochs, 5, scheduler=scheduler, progress=False)
+        run.close(complete=cut is None)
+        if cut is not None:
+            model, optimizer, scheduler = parts()
+            with pk.resume(folder, **{**given, "model": model, "optimizer": optimizer}, progress=False) as run:
+                run.fit(epochs, 5, scheduler=scheduler, progress=False)
+        return [run.logged(s)["lr"] for s in range(run.steps)], run.logged(19)["hash"]
+
+    assert rates(tmp_path / "cut", 2) == rates(tmp_path / "whole", None)
+    model = mlp()
+    run = pk.record(tmp_path / "late", model=model, optimizer=sgd(model), loss=nn.CrossEntropyLoss(), data=examples())
+    run.fit(1, 5, progress=False)
+    run.close(complete=False)
+    optimizer = sgd(model)
+    with pytest.raises(pk.InvalidInput, match="scheduler was made after"), pk.resume(tmp_path / "late", model=model, optimizer=optimizer, loss=nn.CrossEntropyLoss(), data=examples(), progress=False) as run:
+        run.fit(2, 5, scheduler=torch.optim.lr_scheduler.LambdaLR(optimizer, lambda e: 0.5**e), progress=False)
+    with pytest.raises(pk.InvalidInput, match="loss is label-smoothing"):
+        pk.resume(tmp_path / "late", model=model, optimizer=sgd(model), loss=nn.CrossEntropyLoss(label_smoothing=0.1), data=examples(), progress=False)
+
+
+def test_a_plateau_is_told_the_mean_loss(tmp_path):
+    model = mlp()
+    optimizer = sgd(model)
+    with pk.record(tmp_path / "run", model=model, optimizer=optimizer, loss=nn.CrossEntropyLoss(), data=examples()) as run:
+        run.fit(3, 8, scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, threshold=1e9, patience=0), progress=False)
+    assert run.verify(progress=False) == 9 and run.logged(8)["lr"] < 0.1
+
+
 def test_ledgers_are_kept_and_shown(tmp_path):
     run = recorded(tmp_path / "run")
     ledger = run.explain(examples(3, seed=2), progress=False)
