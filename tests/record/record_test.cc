@@ -139,7 +139,7 @@ TEST(Recording, RefusesForeignDatabasesAndVersionsByName) {
   run_sql(scratch.path("recording.sqlite"), "CREATE TABLE steps(step)");
   EXPECT_REFUSED(InvalidInput, "another program", Recording::open(scratch.path()));
   record(scratch.path("run"), {});
-  for (const int version : {1, 4, 7}) {  // older and newer
+  for (const int version : {oldest_recording_format_version - 1, recording_format_version + 1, 70}) {
     run_sql(scratch.path("run/recording.sqlite"), fmt::format("PRAGMA user_version={}", version));
     EXPECT_REFUSED(CorruptData, fmt::format("format version {}, but this program", version), Recording::open(scratch.path("run")));
   }
