@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 #include <pathkernel/core/error.h>
-#include <pathkernel/core/hash.h>
 #include <pathkernel/model/dtype.h>
 #include <pathkernel/record/catch_up.h>
+#include <pathkernel/record/format.h>
 #include <pathkernel/record/logged_training.h>
 
 #include <optional>
@@ -40,26 +40,24 @@ struct LiveRun::Impl {
   /// What the log's last line is about, cheap to compare: a tensor's version counts what was written into it.
   void remember() {
     versions.clear();
-    for (const Tensor& t : state()) versions.push_back(t._version());
-    last_hash = training->last_hash() != 0 ? training->last_hash() : hash_of(state());
+    for (const NamedTensor& t : state()) versions.push_back(t.tensor._version());
+    last_hash = training->last_hash() != 0 ? training->last_hash() : format::state_hash(model.parameters(), model.buffers());
   }
 
   /// @throws InvalidInput where somebody wrote into weights or buffers since the last step
   void check_untouched() const {
-    const Tensors now = state();
+    const NamedTensors now = state();
     for (size_t k = 0; k < now.size() && k < versions.size(); ++k) {
-      if (now[k]._version() == versions[k] || hash_of(now) == last_hash) continue;
-      NamedTensors named = model.parameters();
-      for (const NamedTensor& b : model.buffers()) named.push_back(b);
+      if (now[k].tensor._version() == versions[k] || format::state_hash(model.parameters(), model.buffers()) == last_hash) continue;
       throw InvalidInput(fmt::format("run: '{}' was changed since {}, not by a step of this run, so that the run could not be repeated; leave the model's weights and "
                                      "buffers alone between steps (evaluate in eval mode), or record anew from the changed weights",
-                                     named[k].name, outcome.steps == 0 ? "the recording began" : fmt::format("step {}", outcome.steps - 1)));
+                                     now[k].name, outcome.steps == 0 ? "the recording began" : fmt::format("step {}", outcome.steps - 1)));
     }
   }
 
-  Tensors state() const {
-    Tensors all = values(model.parameters());
-    for (const NamedTensor& b : model.buffers()) all.push_back(b.tensor);
+  NamedTensors state() const {
+    NamedTensors all = model.parameters();
+    for (const NamedTensor& b : model.buffers()) all.push_back(b);
     return all;
   }
 

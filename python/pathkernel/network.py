@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -105,21 +106,26 @@ class Network:
         return self.outputs.pack(tensors) if self.outputs is not None else tensors[0]
 
 
-class KeepsState:
+@contextlib.contextmanager
+def own_random_numbers() -> Iterator[None]:
+    """What runs inside seeds torch's generator; the caller's own random numbers go on afterwards as if there had been none."""
+    state = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+
+
+@contextlib.contextmanager
+def keeping_state(network: Network, optimizer: Any) -> Iterator[None]:
     """Puts back what the engine's work borrows of a user's training: modes of the modules, the optimizer's state, torch's random generator."""
-
-    def __init__(self, network: Network, optimizer: Any):
-        self.network, self.optimizer = network, optimizer
-
-    def __enter__(self) -> "KeepsState":
-        self.modes = [(m, m.training) for m in self.network.module.modules()]
-        self.random = torch.get_rng_state()
-        self.kept = self.optimizer.snapshot() if self.optimizer is not None else None
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for module, training in self.modes:
-            module.training = training
-        torch.set_rng_state(self.random)
-        if self.optimizer is not None:
-            self.optimizer.put_back(self.kept)
+    modes = [(m, m.training) for m in network.module.modules()]
+    kept = optimizer.snapshot() if optimizer is not None else None
+    with own_random_numbers():
+        try:
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+            if optimizer is not None:
+                optimizer.put_back(kept)

@@ -15,7 +15,7 @@ from ._engine import InvalidInput
 from .data import Data, numbers_of
 from .ledger import Ledger, pictures_of
 from .losses import MODULES, Loss, engine_name, of_numbers, reduction_of
-from .network import KeepsState, Network
+from .network import Network, keeping_state, own_random_numbers
 from .optimizers import Optimizer
 from .progress import bar
 from .queries import Measure, Queries, sets_of
@@ -23,24 +23,17 @@ from .queries import Measure, Queries, sets_of
 DTYPES = {"float": torch.float32, "double": torch.float64}
 
 
-@contextlib.contextmanager
-def _own_random_numbers() -> Iterator[None]:
-    """A step is seeded by its run; the caller's own random numbers go on afterwards as if there had been none."""
-    state = torch.get_rng_state()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)
-
-
 class _Trained:
     """Model, loss, optimizer and data, as given, and as the engine takes them."""
 
     def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None, loss: Any, data: Any, *, reduction: str | None = None,
-                 clip_norm: float = 0, clip_value: float = 0, class_names: list[str] | None = None):
+                 clip_norm: float = 0, clip_value: float = 0, class_names: list[str] | None = None, recorded: str | None = None):
+        """recorded: the specification in a manifest, which says what is held in eval mode; None: as the model is now."""
         loss = MODULES[loss]() if loss in MODULES else loss
         self.network, self.data = Network(model), Data(data, class_names, of_numbers(loss))
         self.network.inputs = self.data.structure
+        if recorded is not None:
+            self.network.hold_as(recorded)
         self.optimizer = None
         if optimizer is not None:
             if not isinstance(optimizer, torch.optim.Optimizer):
@@ -52,18 +45,14 @@ class _Trained:
         self.objective = named or (self.loss.name if self.loss else "")
         self.reduction = "mean" if reduction == "batchmean" else reduction
         settings = self.optimizer.engine_settings() if self.optimizer else {}
-        self.settings = settings
-        self.make_parts()
-
-    def make_parts(self) -> None:
-        self.parts = _engine.Parts(self.network.module, self.network.forward, self.network.set_mode, self.network.specification, self.loss, self.optimizer, self.settings,
+        self.parts = _engine.Parts(self.network.module, self.network.forward, self.network.set_mode, self.network.specification, self.loss, self.optimizer, settings,
                                    self.data.for_engine())
 
     def check_unchanged(self) -> None:
         self.optimizer.check_unchanged(list(self.network.module.named_parameters()))
 
-    def keeping_state(self) -> KeepsState:
-        return KeepsState(self.network, self.optimizer)
+    def keeping_state(self) -> contextlib.AbstractContextManager[None]:
+        return keeping_state(self.network, self.optimizer)
 
 
 class OwnStep:
@@ -120,7 +109,7 @@ class Run:
         numbers; the recording then ends before this step. A scheduler is stepped by the caller, afterwards.
         """
         live, rows = self._open_live(), self._rows(indices, "run.step")
-        with _own_random_numbers():
+        with own_random_numbers():
             return live.step(rows, self._trained.optimizer.lr)
 
     def _rows(self, indices: Iterable[int], what: str) -> torch.Tensor:
@@ -145,13 +134,14 @@ class Run:
         if scheduler is not None and self._fresh_groups is not None:
             self._begin_again(scheduler, plateau)
         losses: list[float] = []
+        recording = self._recording() if plateau and done > 0 else None
         for s, indices in enumerate(batches):
             if s >= done:
                 if tell:
                     tell("training", s, len(batches))
                 losses.append(self.step(indices))
             elif plateau:
-                losses.append(self.logged(s)["loss"])
+                losses.append(recording.step(s)["loss"])
             if scheduler is not None and (scheduler_every == "step" or (s + 1) % per_epoch == 0):
                 scheduler.step(sum(losses) / len(losses)) if plateau else scheduler.step()
                 losses.clear()
@@ -186,7 +176,7 @@ class Run:
         live, rows = self._open_live(), self._rows(indices, "run.recording")
         lr, own = self._trained.optimizer.lr, OwnStep()
         before = None if live.steps > 0 else self._state()
-        with _own_random_numbers():
+        with own_random_numbers():
             live.begin()
             with own.watching():
                 yield own
@@ -386,7 +376,7 @@ def resume(folder: str | pathlib.Path, *, model: torch.nn.Module, optimizer: tor
     trained = _trained_as(manifest, model, optimizer, loss, data, class_names)
     _check_same(str(folder), manifest, trained)
     groups = trained.optimizer.groups()
-    with _own_random_numbers():
+    with own_random_numbers():
         live = _engine.LiveRun.resume(str(folder), trained.parts, bar(progress))
     return Run(str(folder), trained, live, manifest["seed"], groups)
 
@@ -407,10 +397,8 @@ def open(folder: str | pathlib.Path, *, model: torch.nn.Module, data: Any, optim
 def _trained_as(manifest: dict, model: Any, optimizer: Any, loss: Any, data: Any, class_names: list[str] | None) -> _Trained:
     o = manifest["optimizer"]
     reduction = None if loss is None or getattr(loss, "reduction", None) else manifest["reduction"]
-    trained = _Trained(model, optimizer, loss, data, reduction=reduction, clip_norm=o["clip_norm"], clip_value=o["clip_value"], class_names=class_names)
-    trained.network.hold_as(manifest["model"])
-    trained.make_parts()
-    return trained
+    return _Trained(model, optimizer, loss, data, reduction=reduction, clip_norm=o["clip_norm"], clip_value=o["clip_value"], class_names=class_names,
+                    recorded=manifest["model"])
 
 
 def _check_same(folder: str, manifest: dict, trained: _Trained) -> None:
