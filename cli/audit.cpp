@@ -1,4 +1,3 @@
-#include "asked_options.h"
 #include "checks.h"
 #include "commands.h"
 #include "opened_run.h"
@@ -7,17 +6,12 @@
 #include "text_table.h"
 
 #include <pathkernel/core/bytes.h>
-#include <pathkernel/core/error.h>
 #include <pathkernel/core/files.h>
 #include <pathkernel/explain/audit.h>
-#include <pathkernel/sweep/query_sets.h>
-#include <pathkernel/sweep/sweep.h>
-#include <pathkernel/sweep/tracin.h>
+#include <pathkernel/explain/audit_files.h>
 
 #include <ATen/ops/tensor.h>
-#include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
-#include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -34,37 +28,6 @@ struct Options {
   AuditPageOptions page;
   bool json = false;
 };
-
-/// All contributions of a ledger that keeps the N largest, in the examples' order. [N, Q]
-Tensor contributions_of(const Ledger& ledger) {
-  Tensor all = at::zeros_like(ledger.kept);
-  return all.scatter_(0, ledger.kept_examples, ledger.kept);
-}
-
-/// What each example did along the whole path to the loss of each class of the queries.
-void add_path(const Options& o, const OpenedRun& run, const Queries& asked, const Tensor& share, const Dataset& data, Audit& audit) {
-  SweepOptions options;
-  options.measure = "loss";
-  AskedOptions().apply_to(options, run.recording);
-  options.stride = o.stride;
-  options.compare_strides = false;
-  options.sampled_steps = 0;
-  options.memory = parse_bytes(o.memory);
-  options.keep = data.size();  // all of them, without draws
-  audit.by_class = contributions_of(sweep(run.recording, *run.model, data, asked, options, progress_bar()));
-  audit.methods.push_back({"path", "how far it pushed up the loss of the queries, along the whole path", at::matmul(audit.by_class, share)});
-  audit.methods.push_back({"path_worst_class", "the same for the one class whose loss it pushed up most", std::get<0>(audit.by_class.max(1))});
-}
-
-/// Baselines from the same recording.
-void add_baselines(const Options& o, const OpenedRun& run, const Queries& asked, const Tensor& share, const Dataset& data, Audit& audit) {
-  const TracIn scores = tracin(run.recording, *run.model, data, asked, {"loss", o.checkpoints, parse_bytes(o.memory)}, progress_bar());
-  audit.predicted = scores.predicted;
-  audit.methods.push_back({"final_loss", "its own loss, by the trained network", scores.losses[-1].clone()});
-  audit.methods.push_back({"mean_loss", fmt::format("its own loss, mean over {} checkpoints", o.checkpoints), scores.losses.mean(0)});
-  audit.methods.push_back({"tracin", fmt::format("TracIn over {} checkpoints, on the loss of the queries", o.checkpoints), at::matmul(scores.ledger.contributions, share)});
-  audit.methods.push_back({"tracin_self", "TracIn's self-influence: its own gradient's squared size", scores.self_influence});
-}
 
 std::vector<Detection> detections_of(const Audit& audit, const LabelFlips& flips, int64_t N, std::vector<int64_t>& k) {
   if (flips.empty()) return {};
@@ -103,23 +66,11 @@ void print_summary(const Options& o, const Audit& audit, const LabelFlips& flips
 
 void audit_run(Options o) {
   if (o.out.empty()) o.out = (std::filesystem::path(o.folder) / "audit").string();
-  check_writable("audit", o.out);
+  check_vacant("audit", o.out);
   const OpenedRun run = open_run(o.folder, o.data, o.threads);
   const Dataset& data = run.data.train;
-  if (!data.is_classification()) throw InvalidInput("audit: looks for wrong class labels, and this run predicts numbers; explain --aggregate mean --measure loss shows what pushed the loss up");
-  Queries asked = select_queries(o.queries, run.data);
-  asked.sets = sets_by_class(o.queries, asked, data.class_names);
-  Tensor share = at::zeros({asked.asked()}, at::kDouble);  // of each class in the queries: the mean loss is Σ share · class's mean
-  Audit audit;
-  audit.queries = o.queries;
-  for (int64_t s = 0; s < asked.asked(); ++s) {
-    const QuerySet& set = asked.sets[static_cast<size_t>(s)];
-    share[s] = static_cast<double>(set.size()) / static_cast<double>(asked.input_count());
-    audit.classes.push_back(data.class_names[static_cast<size_t>(asked.targets[set.members[0].item<int64_t>()].item<int64_t>())]);
-  }
   const auto begin = std::chrono::steady_clock::now();
-  add_path(o, run, asked, share, data, audit);
-  add_baselines(o, run, asked, share, data, audit);
+  const Audit audit = make_audit(run.recording, *run.model, data, select_queries(o.queries, run.data), o.queries, {o.stride, o.checkpoints, parse_bytes(o.memory)}, progress_bar());
   const AuditMethod& by = audit.method(o.by);
   const LabelFlips& flips = run.recording.manifest().data.flips;
   std::vector<int64_t> k;
@@ -141,13 +92,13 @@ void add_audit(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::IsMember({"path", "path_worst_class", "final_loss", "mean_loss", "tracin", "tracin_self"}));
   command->add_option("--stride", o->stride, "Steps that share one gradient of the queries; 1 is exact, and slower")->capture_default_str()->check(positive);
-  command->add_option("--checkpoints", o->checkpoints, "For mean_loss, tracin and tracin_self")->capture_default_str()->check(positive);
+  command->add_option("--checkpoints", o->checkpoints, "For mean_loss, tracin and tracin_self; or as many as the run has")->capture_default_str()->check(positive);
   command->add_option("--count", o->count, "Rows of suspects.csv")->capture_default_str()->check(positive);
   command->add_option("--top", o->page.count, "Suspects on the page")->capture_default_str()->check(positive);
   command->add_option("--memory", o->memory, "For the work")->capture_default_str();
   command->add_option("--data", o->data, "Where the data are now, if they have moved");
   command->add_option("--threads", o->threads, "Threads to compute with (default: as many as recorded)")->check(thread_count);
-  command->add_option("--out", o->out, "Folder for suspects.csv and suspects.html (default: RUN/audit)");
+  command->add_option("--out", o->out, "Folder for suspects.csv and suspects.html; must not exist, or be empty (default: RUN/audit)");
   command->add_flag("--json", o->json, "Print the result as JSON");
   command->footer("Example:\n  pathkernel train --data mnist --flip 0.01 --seed 1 --lr 0.01 --momentum 0.9 --out runs/flipped\n  pathkernel audit runs/flipped");
   command->callback([o] { audit_run(*o); });

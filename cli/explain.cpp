@@ -55,13 +55,6 @@ SweepOptions sweep_options(const Options& o, const Recording& recording) {
 }
 
 /// Refused before the work, not after it.
-void check_output(const std::string& out) {
-  if (std::filesystem::exists(out) && !std::filesystem::is_empty(out)) {
-    throw InvalidInput(fmt::format("explain: --out {} exists and is not empty; name another folder or remove it", out));
-  }
-  check_writable("explain", out);
-}
-
 /// All that the ledger's numbers depend on: what was left unfinished goes on only where this is the same.
 std::map<std::string, std::string> request_of(const Options& o, const SweepOptions& s, const Recording& r, const Queries& queries) {
   const Environment e = Environment::here();
@@ -124,7 +117,7 @@ void print_summary(const Ledger& ledger, const Options& o, double seconds) {
   fmt::print("{} quer{} explained over {} training examples in {}\n", ledger.query_count(), ledger.query_count() == 1 ? "y" : "ies", ledger.example_count(), print_duration(seconds));
   if (ledger.keeps_largest())
     fmt::print("kept the largest {} of {} contributions of each query; the others as their sum (--keep)\n", ledger.kept.size(0), ledger.example_count());
-  fmt::print("certificate: {}\n", c.brief(ledger.settings.conventions()));
+  fmt::print("certificate: {}\n", ledger.settings.summary_of(c));
   fmt::print("written to {}\n  pathkernel show {} --query 0\n  pathkernel report {} -o report.html\n", o.out, o.out, o.out);
 }
 
@@ -168,7 +161,7 @@ void plan(const Options& o, OpenedRun& run, const Queries& queries) {
 
 void score_by_tracin(const Options& o, OpenedRun& run, const Queries& queries) {
   const auto begin = std::chrono::steady_clock::now();
-  Ledger ledger = tracin(run.recording, *run.model, run.data.train, queries, {o.measure, o.checkpoints, parse_bytes(o.memory)}, progress_bar()).ledger;
+  Ledger ledger = tracin(run.recording, *run.model, run.data.train, queries, {.measure = o.measure, .checkpoints = o.checkpoints, .memory = parse_bytes(o.memory)}, progress_bar()).ledger;
   ledger.settings.queries = o.aggregate.empty() ? o.queries : fmt::format("{}, {}", o.queries, o.aggregate);
   ledger.settings.recording = std::filesystem::absolute(o.folder).lexically_normal().string();
   save(ledger, o.out);
@@ -179,7 +172,7 @@ void score_by_tracin(const Options& o, OpenedRun& run, const Queries& queries) {
 }
 
 void explain(const Options& o) {
-  if (!o.out.empty()) check_output(o.out);
+  if (!o.out.empty()) check_vacant("explain", o.out);
   OpenedRun run = open_run(o.folder, o.data, o.threads);
   const Queries queries = queries_of(o, run);
   if (run.recording.status() != RunStatus::complete)
@@ -217,7 +210,7 @@ void add_explain(CLI::App& app) {
   command->add_option("recording", o->folder, "Folder that `pathkernel train` wrote")->required();
   command->add_option("--queries", o->queries, "test:0-15, train:3,5,9, test:all, or FILE.npy with inputs")->capture_default_str();
   command->add_option("--aggregate", o->aggregate, "Ask about sets of the inputs, each as one query: mean (all) | by-class | wrong (what the network takes for "
-                                                   "another class) | FILE with one set a line, `name: 3,5,9-12`");
+                                                   "another class) | FILE with one set a line, `name: 3,5,9-12`, or with the rows of one set");
   command->add_option("--measure", o->measure, "log-odds | margin | log-prob | logit:K | logits | loss | output:K")->capture_default_str();
   command->add_option("--method", o->method, "path: the account of the whole path | tracin: scores from checkpoints alone, which do not add up to the prediction")->capture_default_str()->check(CLI::IsMember({"path", "tracin"}));
   command->add_option("--checkpoints", o->checkpoints, "With --method tracin: how many")->capture_default_str()->check(positive);

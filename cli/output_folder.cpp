@@ -10,8 +10,11 @@
 
 namespace pathkernel::cli {
 
-void check_writable(const std::string& command, const std::string& out) {
+void check_vacant(const std::string& command, const std::string& out) {
   namespace fs = std::filesystem;
+  if (fs::exists(out) && !fs::is_directory(out)) throw InvalidInput(fmt::format("{}: --out {} cannot be made (a file is there); name another folder", command, out));
+  if (fs::exists(out) && !fs::is_empty(out))
+    throw InvalidInput(fmt::format("{}: --out {} exists and is not empty; name another folder or remove it", command, out));
   fs::path there = fs::absolute(out);  // what is there of the way to it
   while (!fs::exists(there) && there.has_relative_path()) there = there.parent_path();
   const fs::path probe = there / fmt::format(".pathkernel-{}", ::getpid());

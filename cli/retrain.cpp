@@ -17,12 +17,14 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 namespace pathkernel::cli {
 namespace {
 
 struct Options {
-  std::string folder, out, drop, top, by = "towards", ledger, relabel, data;
+  std::string folder, out, by = "towards", ledger, data;
+  std::optional<std::string> drop, top, relabel;  // given, if only as "", or not
   bool renormalise = false, json = false;
   int64_t threads = 0;
 };
@@ -47,7 +49,7 @@ TopOf parse_top(const std::string& text) {
 
 /// The examples of a ledger that did most to one of its queries.
 std::vector<int64_t> largest_of(const Options& o, const Manifest& manifest) {
-  const TopOf asked = parse_top(o.top);
+  const TopOf asked = parse_top(*o.top);
   const Ledger ledger = load_ledger(o.ledger);
   if (ledger.example_count() != manifest.examples)
     throw InvalidInput(fmt::format("retrain: the ledger {} is over {} training examples, but {} was trained on {}; name a ledger of this run", o.ledger,
@@ -60,7 +62,7 @@ std::vector<int64_t> largest_of(const Options& o, const Manifest& manifest) {
     chosen.resize(std::min(chosen.size(), static_cast<size_t>(asked.count)));
   }
   if (static_cast<int64_t>(chosen.size()) < asked.count)
-    throw InvalidInput(fmt::format("retrain: --top {}: only {} examples of the ledger pushed query {} this way; ask for fewer", o.top, chosen.size(), asked.query));
+    throw InvalidInput(fmt::format("retrain: --top {}: only {} examples of the ledger pushed query {} this way; ask for fewer", *o.top, chosen.size(), asked.query));
   std::vector<int64_t> examples;
   for (const Push& push : chosen) examples.push_back(push.example);
   std::sort(examples.begin(), examples.end());
@@ -70,9 +72,9 @@ std::vector<int64_t> largest_of(const Options& o, const Manifest& manifest) {
 DataChanges changes_of(const Options& o, const Manifest& manifest) {
   DataChanges changes;
   changes.renormalise = o.renormalise;
-  if (!o.drop.empty()) changes.dropped = read_examples(o.drop, manifest.examples);
-  if (!o.top.empty()) changes.dropped = largest_of(o, manifest);
-  if (!o.relabel.empty()) changes.relabelled = read_relabellings(o.relabel);
+  if (o.drop) changes.dropped = read_examples(*o.drop, manifest.examples);
+  if (o.top) changes.dropped = largest_of(o, manifest);
+  if (o.relabel) changes.relabelled = read_relabellings(*o.relabel);
   return changes;
 }
 

@@ -183,7 +183,8 @@ std::string account(const Ledger& l, int64_t q, int64_t k) {
   text += "\n" + side(l, best.away, fmt::format("Pushed down most ({} examples{} did, {} in all)", best.count_away, kept, signed_number(best.sum_away)), source);
   if (is_classification(l)) text += "\n" + sums("By class of the training examples", l.classes, l.by_class, q);
   text += "\n" + sums("By layer", l.layers, l.by_layer, q);
-  text += "\nContributions say what an example did on this path, not what its removal would do.\n";
+  if (l.settings.is_account()) text += "\nContributions say what an example did on this path, not what its removal would do.";
+  text += "\n";
   return text;
 }
 
@@ -193,7 +194,7 @@ json json_of(const Ledger& l, int64_t q) {
   if (info.is_set()) j["set_size"] = info.set_size;
   for (const Term& t : terms(l, Ledger::terms())) j[t.name] = at(t.values, q);
   j["final"] = at(l.final, q);
-  j["certificate"] = certificate_of(l, q).brief(l.settings.conventions());
+  j["certificate"] = l.settings.summary_of(certificate_of(l, q));
   return j;
 }
 
@@ -251,18 +252,17 @@ json json_predictions(const Ledger& l) {
 
 std::string show(const Options& o) {
   const Ledger l = load_ledger(o.ledger);
-  if (o.predictions) return o.json ? json_predictions(l).dump(2) + "\n" : predictions(l, o.top) + l.certificate.brief(l.settings.conventions()) + "\n";
+  if (o.predictions) return o.json ? json_predictions(l).dump(2) + "\n" : predictions(l, o.top) + l.settings.summary_of(l.certificate) + "\n";
   if (o.query_given) check_query(l, o.query);
   if (o.json) {
     if (o.query_given) return json_account(l, o.query, o.top).dump(2) + "\n";
     json queries = json::array();
     for (int64_t q = 0; q < l.query_count(); ++q) queries.push_back(json_of(l, q));
     return json{{"ledger", o.ledger}, {"examples", l.example_count()}, {"queries", queries},
-                {"certificate", l.certificate.brief(l.settings.conventions())}}.dump(2) + "\n";
+                {"certificate", l.settings.summary_of(l.certificate)}}.dump(2) + "\n";
   }
-  const std::string conventions = l.settings.conventions();
-  if (o.query_given) return account(l, o.query, o.top) + certificate_of(l, o.query).brief(conventions) + "\n";
-  return heading(l, o.ledger) + "\n" + table_of_queries(l) + "\n" + l.certificate.brief(conventions) + "\n";
+  if (o.query_given) return account(l, o.query, o.top) + l.settings.summary_of(certificate_of(l, o.query)) + "\n";
+  return heading(l, o.ledger) + "\n" + table_of_queries(l) + "\n" + l.settings.summary_of(l.certificate) + "\n";
 }
 
 }  // namespace

@@ -2,16 +2,21 @@
 
 #include <pathkernel/core/error.h>
 #include <pathkernel/core/files.h>
+#include <pathkernel/core/hash.h>
 #include <pathkernel/core/parse_number.h>
 #include <pathkernel/data/csv.h>
 #include <pathkernel/data/row_ranges.h>
 
+#include <ATen/ops/full.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
+#include <memory>
+#include <set>
 
 namespace pathkernel {
 namespace {
@@ -24,6 +29,32 @@ int64_t class_of(const Dataset& dataset, const Relabelling& change) {
                                    fmt::join(names, ", ")));
   return found - names.begin();
 }
+
+/// Another source's examples, some with other labels.
+class RelabelledSource : public ExampleSource {
+ public:
+  /// @param labels  of examples by their numbers: a class or the number to be predicted
+  RelabelledSource(std::shared_ptr<const ExampleSource> source, std::map<int64_t, double> labels) : source_(std::move(source)), labels_(std::move(labels)) {}
+  int64_t size() const override { return source_->size(); }
+
+  Batch take(const Tensor& indices, uint64_t random_seed) const override {
+    Batch batch = source_->take(indices, random_seed);
+    batch.targets = batch.targets.clone();
+    for (int64_t k = 0; k < batch.size(); ++k)
+      if (const auto found = labels_.find(indices[k].item<int64_t>()); found != labels_.end()) batch.targets[k].fill_(found->second);
+    return batch;
+  }
+
+  uint64_t fingerprint() const override {
+    Tensors all = {at::full({1}, static_cast<int64_t>(source_->fingerprint()), at::kLong)};
+    for (const auto& [example, label] : labels_) all.insert(all.end(), {at::full({1}, example, at::kLong), at::full({1}, label, at::kDouble)});
+    return hash_of(all);
+  }
+
+ private:
+  std::shared_ptr<const ExampleSource> source_;
+  std::map<int64_t, double> labels_;
+};
 
 double number_of(const Dataset& dataset, const Relabelling& change) {
   const auto number = parse_number<double>(change.label);
@@ -80,23 +111,29 @@ std::vector<int64_t> parse_list(const std::string& text, const std::string& wher
 
 Dataset relabelled(const Dataset& dataset, const std::vector<Relabelling>& changes) {
   if (changes.empty()) return dataset;
-  if (dataset.targets.dim() != 1)
-    throw InvalidInput(fmt::format("{}: its targets are {}; only examples with one label each can be given another", dataset.name, describe(dataset.targets)));
+  if (!dataset.targets.defined() || dataset.targets.dim() != 1)
+    throw InvalidInput(fmt::format("{}: its targets are {}; only examples with one label each can be given another", dataset.name,
+                                   dataset.targets.defined() ? describe(dataset.targets) : "known only when they are drawn"));
   Dataset changed = dataset;
   changed.targets = dataset.targets.clone();
+  std::map<int64_t, double> labels;
   for (const Relabelling& change : changes) {
     if (change.example < 0 || change.example >= dataset.size())
       throw InvalidInput(fmt::format("{}: example {} is to have another label, but there are {}, counted from 0", dataset.name, change.example, dataset.size()));
-    if (dataset.is_classification()) changed.targets[change.example] = class_of(dataset, change);
-    else changed.targets[change.example] = number_of(dataset, change);
+    const double label = dataset.is_classification() ? static_cast<double>(class_of(dataset, change)) : number_of(dataset, change);
+    changed.targets[change.example] = label;
+    labels[change.example] = label;
   }
+  if (dataset.source) changed.source = std::make_shared<RelabelledSource>(dataset.source, std::move(labels));
   return changed;
 }
 
 std::vector<Relabelling> read_relabellings(const std::string& path) {
   std::vector<Relabelling> changes;
+  std::set<int64_t> named;
   for_each_row(path, {"example", "label"}, [&](const std::vector<std::string>& fields, int64_t line) {
     changes.push_back({parse_row(fields[0], fmt::format("{}, line {}", path, line)), fields[1]});
+    if (!named.insert(changes.back().example).second) throw InvalidInput(fmt::format("{}, line {}: example {} is named a second time; give it one label", path, line, fields[0]));
   });
   if (changes.empty()) throw InvalidInput(fmt::format("{} names no examples: expected a line example,label and one line for each", path));
   return changes;

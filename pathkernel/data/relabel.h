@@ -13,7 +13,7 @@ namespace pathkernel {
 Dataset relabelled(const Dataset& dataset, const std::vector<Relabelling>& changes);
 
 /// A .csv with the columns `example` (counted from 0) and `label`; other columns are not looked at.
-/// @throws InvalidInput naming the line of what cannot be read.
+/// @throws InvalidInput naming the line of what cannot be read, or of an example that is named twice.
 std::vector<Relabelling> read_relabellings(const std::string& path);
 
 /// Which examples are meant: "3,5,9-12", or a file with such text (commas, spaces and line breaks between, comments from # on), or a .csv

@@ -217,7 +217,7 @@ Tensor number_targets(const std::string& path, const std::string& column, const 
     const Blame found = blame(table.labels[row]);
     if (!found.row && holds_words(table))
       throw InvalidInput(fmt::format("{}: the label column '{}' holds words (line {}: '{}'), but regression wants numbers; for classes use "
-                                     "--loss cross-entropy, or name a column of numbers with --label",
+                                     "cross-entropy, or name a column of numbers with --label",
                                      path, column, table.lines[row], table.labels[row]));
     throw InvalidInput(fmt::format("{}, line {}: '{}' in the label column '{}' is {}; leave the row out", path, table.lines[row],
                                    table.labels[row], column, found.what));

@@ -1,32 +1,70 @@
 #include <pathkernel/explain/audit.h>
 
 #include <pathkernel/core/error.h>
-#include <pathkernel/explain/answers.h>
-#include <pathkernel/explain/html.h>
-#include <pathkernel/explain/looks.h>
+#include <pathkernel/model/dtype.h>
+#include <pathkernel/sweep/query_sets.h>
+#include <pathkernel/sweep/sweep.h>
+#include <pathkernel/sweep/tracin.h>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/argsort.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/searchsorted.h>
 #include <ATen/ops/sort.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <unordered_map>
 
 namespace pathkernel {
 namespace {
 
-using json = nlohmann::json;
+/// All contributions of a ledger that keeps the N largest, in the examples' order. [N, Q]
+Tensor contributions_of(const Ledger& ledger) {
+  Tensor all = at::zeros_like(ledger.kept);
+  return all.scatter_(0, ledger.kept_examples, ledger.kept);
+}
 
-std::unordered_map<int64_t, int64_t> originals_of(const LabelFlips& flips) {
-  std::unordered_map<int64_t, int64_t> originals;
-  for (size_t k = 0; k < flips.examples.size(); ++k) originals.emplace(flips.examples[k], flips.originals[k]);
-  return originals;
+/// [N, C] what each example did along the whole path to the loss of each class of the queries.
+Tensor pushes_along_the_path(const Recording& recording, const Learner& learner, const Dataset& data, const Queries& by_class, const AuditOptions& o, const Progress& progress) {
+  SweepOptions options;
+  options.measure = "loss";
+  options.precision = parse_dtype(recording.manifest().dtype);
+  options.stride = o.stride;
+  options.compare_strides = false;
+  options.sampled_steps = 0;
+  options.memory = o.memory;
+  options.keep = data.size();  // all of them, without draws
+  return contributions_of(sweep(recording, learner, data, by_class, options, progress));
 }
 
 }  // namespace
+
+Audit make_audit(const Recording& recording, const Learner& learner, const Dataset& data, Queries queries, const std::string& name, const AuditOptions& o, const Progress& progress) {
+  if (!data.is_classification())
+    throw InvalidInput("audit: looks for wrong class labels, and this run predicts numbers; ask for the mean loss of the queries to see what pushed it up (explain)");
+  queries.sets = sets_by_class(name, queries, data.class_names);
+  Audit audit;
+  audit.queries = name;
+  Tensor share = at::zeros({queries.asked()}, at::kDouble);  // of each class in the queries: the mean loss is Σ share · class's mean
+  for (int64_t s = 0; s < queries.asked(); ++s) {
+    const QuerySet& set = queries.sets[static_cast<size_t>(s)];
+    share[s] = static_cast<double>(set.size()) / static_cast<double>(queries.input_count());
+    audit.classes.push_back(data.class_names[static_cast<size_t>(queries.targets[set.members[0].item<int64_t>()].item<int64_t>())]);
+  }
+  audit.by_class = pushes_along_the_path(recording, learner, data, queries, o, progress);
+  const TracIn scores = tracin(recording, learner, data, queries, {.measure = "loss", .checkpoints = o.checkpoints, .fewer = true, .memory = o.memory}, progress);
+  audit.predicted = scores.predicted;
+  audit.methods = {
+      {"path", "how far it pushed up the loss of the queries, along the whole path", at::matmul(audit.by_class, share)},
+      {"path_worst_class", "the same for the one class whose loss it pushed up most", std::get<0>(audit.by_class.max(1))},
+      {"final_loss", "its own loss, by the trained network", scores.losses[-1].clone()},
+      {"mean_loss", fmt::format("its own loss, mean over {} checkpoints", scores.steps.size()), scores.losses.mean(0)},
+      {"tracin", fmt::format("TracIn over {} checkpoints, on the loss of the queries", scores.steps.size()), at::matmul(scores.ledger.contributions, share)},
+      {"tracin_self", "TracIn's self-influence: its own gradient's squared size", scores.self_influence}};
+  return audit;
+}
 
 std::string best_in_words(const std::vector<Detection>& detections) {
   if (detections.empty()) return {};
@@ -59,53 +97,5 @@ Detection detection(const AuditMethod& method, const Tensor& errors, const std::
 }
 
 Tensor ranked(const AuditMethod& method) { return at::argsort(method.scores, /*stable=*/true, 0, /*descending=*/true); }
-
-std::string suspects_csv(const Audit& audit, const AuditMethod& by, const Dataset& data, const LabelFlips& flips, int64_t count) {
-  std::string text = "rank,example,label,predicted";
-  for (const AuditMethod& m : audit.methods) text += "," + m.name;
-  text += audit.by_class.defined() ? ",most_harmed_class,its_loss" : "";
-  text += flips.empty() ? "\n" : ",flipped_from\n";
-  const auto quoted = [](const std::string& name) { return name.find_first_of(",\"\n") == std::string::npos ? name : fmt::format("\"{}\"", name); };
-  const auto originals = originals_of(flips);
-  const Tensor order = ranked(by);
-  for (int64_t rank = 0; rank < std::min(count, order.size(0)); ++rank) {
-    const auto i = order[rank].item<int64_t>();
-    text += fmt::format("{},{},{},{}", rank + 1, i, quoted(class_name(data.class_names, data.targets[i].item<int64_t>())), quoted(class_name(data.class_names, audit.predicted[i].item<int64_t>())));
-    for (const AuditMethod& m : audit.methods) text += fmt::format(",{:.6g}", m.scores[i].item<double>());
-    if (audit.by_class.defined()) {
-      const auto worst = audit.by_class[i].argmax().item<int64_t>();
-      text += fmt::format(",{},{:.6g}", quoted(audit.classes[static_cast<size_t>(worst)]), audit.by_class[i][worst].item<double>());
-    }
-    if (!flips.empty()) text += "," + (originals.contains(i) ? quoted(class_name(data.class_names, originals.at(i))) : "");
-    text += "\n";
-  }
-  return text;
-}
-
-std::string audit_page(const Audit& audit, const AuditMethod& by, const Dataset& data, const LabelFlips& flips, const std::vector<Detection>& detections,
-                       const std::vector<int64_t>& k, const AuditPageOptions& options) {
-  const Looks looks(data);
-  const auto originals = originals_of(flips);
-  const Tensor order = ranked(by);
-  json suspects = json::array(), methods = json::array();
-  for (int64_t rank = 0; rank < std::min(options.count, order.size(0)); ++rank) {
-    const auto i = order[rank].item<int64_t>();
-    json pairs = json::array();
-    for (size_t c = 0; c < audit.classes.size(); ++c) pairs.push_back({audit.classes[c], audit.by_class[i][static_cast<int64_t>(c)].item<double>()});
-    suspects.push_back({{"rank", rank + 1}, {"example", i}, {"label", class_name(data.class_names, data.targets[i].item<int64_t>())},
-                        {"predicted", class_name(data.class_names, audit.predicted[i].item<int64_t>())}, {"score", by.scores[i].item<double>()},
-                        {"flippedFrom", originals.contains(i) ? class_name(data.class_names, originals.at(i)) : ""}, {"byClass", pairs}});
-    looks.add(suspects.back(), data, i);
-  }
-  for (const AuditMethod& m : audit.methods) {
-    const auto found = std::find_if(detections.begin(), detections.end(), [&](const Detection& d) { return d.method == m.name; });
-    methods.push_back({{"name", m.name}, {"meaning", m.meaning}, {"auc", found == detections.end() ? json(nullptr) : json(found->auc)},
-                       {"precision", found == detections.end() ? json::array() : json(found->precision)}});
-  }
-  const json page = {{"title", options.title}, {"dataName", data.name}, {"queries", audit.queries}, {"by", by.name}, {"meaning", by.meaning},
-                     {"planted", flips.examples.size()}, {"examples", data.size()}, {"image", looks.shape(data)}, {"columns", data.input_names},
-                     {"methods", methods}, {"k", k}, {"inWords", best_in_words(detections)}, {"suspects", suspects}};
-  return html_document(options.title, page.dump(-1, ' ', false, json::error_handler_t::replace), audit_program);
-}
 
 }  // namespace pathkernel

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <pathkernel/core/progress.h>
 #include <pathkernel/core/tensors.h>
 #include <pathkernel/data/dataset.h>
-#include <pathkernel/record/manifest.h>
+#include <pathkernel/record/recording.h>
+#include <pathkernel/sweep/queries.h>
+#include <pathkernel/train/learner.h>
 
 #include <cstdint>
 #include <string>
@@ -43,16 +46,20 @@ std::string best_in_words(const std::vector<Detection>& detections);
 /// Examples by a method's score, the most suspect first.
 Tensor ranked(const AuditMethod& method);
 
-/// suspects.csv: rank, example, label, the network's class, every method's score, the loss pushed up most by class; `flipped_from` where
-/// errors were planted. @param flips  of the run   @param count  rows
-std::string suspects_csv(const Audit& audit, const AuditMethod& by, const Dataset& data, const LabelFlips& flips, int64_t count);
-
-struct AuditPageOptions {
-  std::string title = "Pathkernel audit";
-  int64_t count = 60;   ///< suspects shown
+struct AuditOptions {
+  int64_t stride = 16;                ///< steps that share one gradient of the queries; 1 is exact, and slower
+  int64_t checkpoints = 5;            ///< of mean_loss, tracin and tracin_self, or as many as the run has
+  int64_t memory = int64_t(4) << 30;  ///< for the work
 };
-/// A page of the suspects, each as a person sees it, with its label, the network's class and what it did to the loss of each class.
-std::string audit_page(const Audit& audit, const AuditMethod& by, const Dataset& data, const LabelFlips& flips, const std::vector<Detection>& detections,
-                       const std::vector<int64_t>& k, const AuditPageOptions& options);
+
+/// Ranks all training examples by what they did to the loss of the queries along the whole path (`path`, and `path_worst_class` for the one
+/// class that an example harmed most), and by plain baselines from the same recording: an example's own loss at the end and along the path
+/// (`final_loss`, `mean_loss`), TracIn and its self-influence (`tracin`, `tracin_self`).
+/// @param learner  its model is of the recorded architecture, and has its own weights again afterwards   @param data  the training part
+/// @param queries  single inputs with class labels   @param name  of the queries, "test:all"
+/// Cost: one sweep with a query a class, and TracIn over the checkpoints (tracin.h).
+/// @throws InvalidInput where the run predicts numbers, or the queries have no classes, and as sweep() and tracin() do
+Audit make_audit(const Recording& recording, const Learner& learner, const Dataset& data, Queries queries, const std::string& name, const AuditOptions& options = {},
+                 const Progress& progress = {});
 
 }  // namespace pathkernel

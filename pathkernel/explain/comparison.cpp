@@ -51,7 +51,7 @@ Tensors on(at::Device device, Tensors tensors) {
 AskedNetwork final_network(const Recording& recording, bool average, at::ScalarType precision, at::Device device) {
   const Checkpoint end = recording.checkpoint(recording.steps());
   if (average && end.average.empty())
-    throw InvalidInput(fmt::format("compare: {} kept no average of its weights, but the ledger asks about it; make one with --network weights", recording.folder()));
+    throw InvalidInput(fmt::format("compare: {} kept no average of its weights, but the ledger asks about it; make one with network weights", recording.folder()));
   return {on(device, in(precision, values(average ? end.average : end.parameters))), on(device, in(precision, values(end.buffers)))};
 }
 
@@ -60,26 +60,25 @@ struct Measured {
   Tensor before, after, predicted;
 };
 
-Measured measure(const Recording& run, const Recording& other, Model& model, const Dataset& data, const Queries& queries, const LedgerSettings& settings) {
+Measured measure(const Recording& run, const Recording& other, Model& model, Measurement& measurement, bool classes, const Queries& queries, const LedgerSettings& settings) {
   const at::NoGradGuard no_grad;
   const OwnWeights own(model);
   const at::ScalarType precision = settings.precision == "double" ? at::kDouble : at::kFloat;
   const bool average = settings.network == "average";
   const at::Device device = model.parameters().front().tensor.device();
   const AskedNetwork first = final_network(run, average, precision, device), second = final_network(other, average, precision, device);
-  const auto objective = make_objective(run.manifest().objective, run.manifest().reduction);
-  const auto measurement = make_measurement(settings.measure, *objective, data.class_names);
   Tensors before, after, predicted;
   for (int64_t begin = 0, n = queries.inputs.front().size(0); begin < n; begin += inputs_at_once) {
     const int64_t count = std::min(inputs_at_once, n - begin);
     const Tensors inputs = on(device, in(precision, rows(queries.inputs, begin, count)));
     const Tensor targets = queries.targets.defined() ? in(precision, {queries.targets.narrow(0, begin, count)}).front().to(device) : Tensor();
     const Tensors outputs = outputs_of(model, first, inputs);
-    measurement->prepare(outputs, targets);  // what is asked is fixed by the run's own network
-    before.push_back(measurement->values(outputs).to(at::kCPU, at::kDouble));
+    measurement.about(inputs);
+    measurement.prepare(outputs, targets);  // what is asked is fixed by the run's own network
+    before.push_back(measurement.values(outputs).to(at::kCPU, at::kDouble));
     const Tensors others = outputs_of(model, second, inputs);
-    after.push_back(measurement->values(others).to(at::kCPU, at::kDouble));
-    if (data.is_classification() && others[0].numel() > count) predicted.push_back(others[0].flatten(1).argmax(1).cpu());
+    after.push_back(measurement.values(others).to(at::kCPU, at::kDouble));
+    if (classes && others[0].numel() > count) predicted.push_back(others[0].flatten(1).argmax(1).cpu());
   }
   return {at::cat(before), at::cat(after), predicted.empty() ? Tensor() : at::cat(predicted)};
 }
@@ -99,7 +98,7 @@ double contributed(const Ledger& ledger, int64_t query, const std::vector<int64_
     sum += values.const_data_ptr<double>()[k];
   }
   if (const auto missing = std::find(found.begin(), found.end(), false); missing != found.end())
-    throw InvalidInput(fmt::format("compare: the ledger keeps {}, and example {} is not among them; ask fewer queries at a time, or make the ledger without --keep",
+    throw InvalidInput(fmt::format("compare: the ledger keeps {}, and example {} is not among them; ask fewer queries at a time, or make the ledger without keep",
                                    shares.limits(), examples[static_cast<size_t>(missing - found.begin())]));
   return sum;
 }
@@ -111,7 +110,7 @@ std::vector<std::vector<int64_t>> places(const Ledger& ledger, const Queries& qu
   std::vector<std::vector<int64_t>> all;
   for (const QueryInfo& info : queries.info) {
     const auto found = by_input.find(info.input);
-    if (found == by_input.end()) throw InvalidInput(fmt::format("compare: the ledger has no query of {}; ask for those that it has, or leave --ledger out", info.input));
+    if (found == by_input.end()) throw InvalidInput(fmt::format("compare: the ledger has no query of {}; ask for those that it has, or let the ledger be made on the way", info.input));
     all.push_back(found->second);
   }
   return all;
@@ -121,10 +120,10 @@ void check_ledger(const Ledger& ledger, const Recording& run) {
   if (ledger.example_count() != run.manifest().examples)
     throw InvalidInput(fmt::format("compare: the ledger is over {} training examples, but {} was trained on {}", ledger.example_count(), run.folder(), run.manifest().examples));
   if (std::any_of(ledger.queries.begin(), ledger.queries.end(), [](const QueryInfo& q) { return q.is_set(); }))
-    throw InvalidInput("compare: the ledger asks about sets of inputs; make one about single inputs (explain without --aggregate)");
+    throw InvalidInput("compare: the ledger asks about sets of inputs; make one about single inputs (explain without aggregate)");
   const LedgerSettings& s = ledger.settings;
   if (s.first_step != 0 || s.last_step != run.steps())
-    throw InvalidInput(fmt::format("compare: the ledger is of the steps {} to {}, and the run has {}; make one of the whole path (without --from and --until)", s.first_step,
+    throw InvalidInput(fmt::format("compare: the ledger is of the steps {} to {}, and the run has {}; make one of the whole path (from the first step to the last)", s.first_step,
                                    s.last_step - 1, run.steps()));
 }
 
@@ -164,14 +163,17 @@ void check_comparable(const Recording& run, const Recording& other) {
   if (!newly_dropped(b, a).empty()) refuse("it was trained on examples that the first run had dropped (name the two the other way round)");
 }
 
-Comparison compare(const Recording& run, const Recording& other, Model& model, const Dataset& data, const Queries& queries, const Ledger& ledger) {
+Comparison compare(const Recording& run, const Recording& other, const Learner& learner, const Dataset& data, const Queries& queries, const Ledger& ledger,
+                   const std::function<std::unique_ptr<Measurement>()>& measurement) {
   check_comparable(run, other);
   check_ledger(ledger, run);
   Comparison c;
   c.dropped = newly_dropped(run.manifest(), other.manifest());
   c.relabelled = newly_relabelled(run.manifest(), other.manifest());
   const auto where = places(ledger, queries);
-  const Measured m = measure(run, other, model, data, queries, ledger.settings);
+  const auto objective = learner.objective ? learner.objective(run.manifest()) : make_objective(run.manifest().objective, run.manifest().reduction);
+  const auto measured = measurement ? measurement() : make_measurement(ledger.settings.measure, *objective, data.class_names);
+  const Measured m = measure(run, other, learner.model, *measured, data.is_classification(), queries, ledger.settings);
   for (int64_t i = 0; i < m.before.size(0); ++i) {
     const std::vector<int64_t>& numbers = where[static_cast<size_t>(i)];
     for (int64_t k = 0; k < m.before.size(1); ++k) {

@@ -1,12 +1,15 @@
 #pragma once
 
 #include <pathkernel/data/dataset.h>
-#include <pathkernel/model/model.h>
 #include <pathkernel/record/recording.h>
 #include <pathkernel/sweep/ledger.h>
+#include <pathkernel/sweep/measurement.h>
 #include <pathkernel/sweep/queries.h>
+#include <pathkernel/train/learner.h>
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,11 +40,13 @@ struct Comparison {
   std::string words() const;
 };
 
-/// @param other  a retraining of `run` (record/retrain.h)   @param model  of their architecture; left with its own weights
+/// @param other  a retraining of `run` (record/retrain.h)   @param learner  its model is of their architecture, and left with its own weights
 /// @param data  the training part (for names)   @param ledger  of `run`, whole path, with all queries that are asked
+/// @param measurement  makes that of the ledger, where it is a program's own; empty: what the ledger names
 /// @throws InvalidInput where `other` is no repetition of `run` or they are not complete; where the ledger is of another run, of a part of
 /// the path, or lacks a query or an example that was changed
-Comparison compare(const Recording& run, const Recording& other, Model& model, const Dataset& data, const Queries& queries, const Ledger& ledger);
+Comparison compare(const Recording& run, const Recording& other, const Learner& learner, const Dataset& data, const Queries& queries, const Ledger& ledger,
+                   const std::function<std::unique_ptr<Measurement>()>& measurement = {});
 
 /// compare()'s checks of the two runs alone, before a ledger is made.
 void check_comparable(const Recording& run, const Recording& other);

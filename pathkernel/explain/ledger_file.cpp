@@ -143,7 +143,7 @@ json to_json(Ledger& ledger) {
           {"layers", ledger.layers},
           {"classes", ledger.classes},
           {"certificate",
-           {{"summary", c.brief(s.conventions())}, {"sampled_steps", c.sampled_steps}, {"correction_share", number(c.correction_share)},
+           {{"summary", s.summary_of(c)}, {"sampled_steps", c.sampled_steps}, {"correction_share", number(c.correction_share)},
             {"optimizer_mismatch", number(c.optimizer_mismatch)}, {"optimizer_bound", number(c.optimizer_bound)},
             {"replay_exact", c.replay_exact}, {"first_drift", c.first_drift}}}};
 }

@@ -32,10 +32,10 @@ std::string PredictionCheck::brief() const {
 
 PredictionCheck check_predictions(const Ledger& l) {
   if (l.settings.measure != "logits") {
-    throw InvalidInput(fmt::format("predictions: this ledger measures {}, and a prediction needs all logits; run explain with --measure logits", l.settings.measure));
+    throw InvalidInput(fmt::format("predictions: this ledger measures {}, and a prediction needs all logits; run explain with measure logits", l.settings.measure));
   }
   if (std::any_of(l.queries.begin(), l.queries.end(), [](const QueryInfo& q) { return q.is_set(); }))
-    throw InvalidInput("predictions: this ledger asks about sets of inputs, and a prediction is of one; run explain without --aggregate");
+    throw InvalidInput("predictions: this ledger asks about sets of inputs, and a prediction is of one; run explain without aggregate");
   const Tensor network = l.final.contiguous();
   const Tensor sum = (l.initial + l.change()).contiguous();
   PredictionCheck check;

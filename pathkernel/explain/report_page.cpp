@@ -143,7 +143,7 @@ std::string report_page(const Ledger& l, const Source& source, const ReportOptio
       {"examples", examples},
       {"queries", queries},
       {"certificate",
-       {{"brief", l.certificate.brief(l.settings.conventions())}, {"conventions", conventions(l.settings)},
+       {{"brief", l.settings.summary_of(l.certificate)}, {"conventions", conventions(l.settings)},
         {"sampledSteps", l.certificate.sampled_steps}, {"correctionShare", l.certificate.correction_share},
         {"replayExact", l.certificate.replay_exact}, {"firstDrift", l.certificate.first_drift}}}};
   return html_document(options.title, page.dump(-1, ' ', false, json::error_handler_t::replace), report_program);

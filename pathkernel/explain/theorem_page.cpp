@@ -65,7 +65,7 @@ std::string theorem_page(const Ledger& l, const TheoremOptions& options) {
                      {"rounding", list(sorted(l.rounding + l.residual))},
                      {"examples", examples},
                      {"at", options.at_given ? options.at : (low + high) / 2},
-                     {"certificate", l.certificate.brief(l.settings.conventions())}};
+                     {"certificate", l.settings.summary_of(l.certificate)}};
   return html_document(options.title, page.dump(-1, ' ', false, json::error_handler_t::replace), theorem_program);
 }
 

@@ -81,7 +81,7 @@ RunOutcome resume_run(const std::string& folder, const Learner& learner, const D
     if (outcome.steps > 0) outcome.last_loss = recording.step(outcome.steps - 1).loss;
     if (outcome.status == RunStatus::complete) return outcome;
     if (outcome.status == RunStatus::diverged)
-      throw InvalidInput(fmt::format("{}: diverged at step {} of {}, there is nothing to go on with; train again with a smaller --lr", folder, outcome.steps,
+      throw InvalidInput(fmt::format("{}: diverged at step {} of {}, there is nothing to go on with; train again with a smaller learning rate", folder, outcome.steps,
                                      outcome.planned));
     const std::vector<Tensor> batches = recording.planned_batches();
     Replay replay(recording, learner, data);

@@ -32,11 +32,11 @@ void check_same(const char* what, const NamedTensors& live, const NamedTensors& 
 
 void check_data(const Manifest& manifest, const Dataset& data) {
   if (data.size() != manifest.examples)
-    throw InvalidInput(fmt::format("replay: the training data ({}) have {} examples, but {} were recorded; load what was trained on: {} (--data says where it is now)",
+    throw InvalidInput(fmt::format("replay: the training data ({}) have {} examples, but {} were recorded; load what was trained on: {} (if it has moved, say where it is now)",
                                    data.name, data.size(), manifest.examples, manifest.data.location));
   if (fingerprint(data) != manifest.data_fingerprint)
     throw InvalidInput(fmt::format("replay: the training data ({}) are not the recorded ones (fingerprint {} instead of {}); load "
-                                   "what was trained on: {} (--data says where it is now)",
+                                   "what was trained on: {} (if it has moved, say where it is now)",
                                    data.name, hex(fingerprint(data)), hex(manifest.data_fingerprint), manifest.data.location));
 }
 

@@ -82,6 +82,8 @@ std::string LedgerSettings::conventions() const {
                      coupled ? ", examples coupled in their batch (each loss with its batch as context)" : "");
 }
 
+std::string LedgerSettings::summary_of(const Certificate& certificate) const { return is_account() ? certificate.brief(conventions()) : conventions(); }
+
 std::string Certificate::brief(const std::string& conventions) const {
   std::string line;
   if (const auto r = spread(residual_to_contributions)) line += fmt::format("adds up to {:.1g} of Σ|c|", r->largest);

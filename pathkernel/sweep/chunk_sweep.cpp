@@ -71,7 +71,7 @@ void ChunkSweep::run(const AskedNetwork& final, const SweepState* kept, const st
   for (size_t piece = left; piece-- > 0;) {
     const PathSegment segment = shared_.tracer.segment(pieces[piece].from, pieces[piece].until);
     if (options.stride > 1 && shared_.tracer.first_drift() >= 0) {  // stretches that end between checkpoints would not meet
-      throw InvalidInput(fmt::format("explain: replay differs from the recording from step {} on, and --stride needs an exact replay; use --stride 1", shared_.tracer.first_drift()));
+      throw InvalidInput(fmt::format("explain: replay differs from the recording from step {} on, and stride needs an exact replay; use stride 1", shared_.tracer.first_drift()));
     }
     for (int64_t k = 0; k < K && !segment.end_memory_jump.empty(); ++k)
       shared_.ledger.rounding.index_add_(0, columns_[size_t(k)], lanes_[size_t(k)].memory_jump(segment.end_memory_jump).cpu());

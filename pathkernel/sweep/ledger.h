@@ -45,6 +45,8 @@ struct LedgerSettings {
   bool is_account() const { return method.empty(); }
   /// "propagated decay, frozen preconditioner, credit at draw time", and what coupled batches add
   std::string conventions() const;
+  /// What a ledger made so proves, in one line: its certificate, or, of scores, that they are none.
+  std::string summary_of(const Certificate& certificate) const;
 };
 
 /// What one query is: a measurement of one input, or of a set of inputs (QuerySet), which has no row, target or prediction of its own.

@@ -29,11 +29,11 @@ class OfClass : public Measurement {
 
   void prepare(const Tensors& outputs, const Tensor& targets) override {
     const Tensor z = scores(outputs);
-    if (z.size(1) < 2) throw InvalidInput(fmt::format("explain: --measure {} needs class scores, but this network gives one number per input; use --measure output:0 "
+    if (z.size(1) < 2) throw InvalidInput(fmt::format("explain: measure {} needs class scores, but this network gives one number per input; use measure output:0 "
                                                       "(with bce-with-logits that is the log-odds of the second class) or loss", name_));
     if (name_ == "margin") {
       if (!targets.defined() || targets.dim() != 1 || at::isFloatingType(targets.scalar_type())) {
-        throw InvalidInput("explain: --measure margin compares with the true class, but these queries have no class labels; use log-odds");
+        throw InvalidInput("explain: measure margin compares with the true class, but these queries have no class labels; use log-odds");
       }
       chosen_ = targets;
     } else {
@@ -80,7 +80,7 @@ class Coordinates : public Measurement {
   int64_t per_input() const override { return index_ < 0 ? width_ : 1; }
   void prepare(const Tensors& outputs, const Tensor&) override {
     width_ = scores(outputs).size(1);
-    if (index_ >= width_) throw InvalidInput(fmt::format("explain: --measure {}:{}: the network gives {} numbers per input (0 to {})", name_, index_, width_, width_ - 1));
+    if (index_ >= width_) throw InvalidInput(fmt::format("explain: measure {}:{}: the network gives {} numbers per input (0 to {})", name_, index_, width_, width_ - 1));
   }
   Tensor values(const Tensors& outputs) const override {
     const Tensor z = scores(outputs);
@@ -104,7 +104,7 @@ class Loss : public Measurement {
   explicit Loss(const Objective& objective) : objective_(objective) {}
   int64_t per_input() const override { return 1; }
   void prepare(const Tensors&, const Tensor& targets) override {
-    if (!targets.defined()) throw InvalidInput("explain: --measure loss needs the queries' targets, and these have none");
+    if (!targets.defined()) throw InvalidInput("explain: measure loss needs the queries' targets, and these have none");
     targets_ = targets;
   }
   Tensor values(const Tensors& outputs) const override { return objective_.losses(outputs, targets_).unsqueeze(1); }
@@ -128,7 +128,7 @@ std::unique_ptr<Measurement> make_measurement(const std::string& name, const Obj
     if (!index || *index < 0) break;
     return std::make_unique<Coordinates>(kind, *index, class_names);
   }
-  throw InvalidInput(fmt::format("explain: --measure '{}' is not known; one of log-odds, margin, log-prob, logit:K, logits, loss, output:K", name));
+  throw InvalidInput(fmt::format("explain: measure '{}' is not known; one of log-odds, margin, log-prob, logit:K, logits, loss, output:K", name));
 }
 
 }  // namespace pathkernel

@@ -51,16 +51,16 @@ void SweepPlan::fit_ledger(int64_t asked_to_keep, int64_t most_numbers) {
   if (asked_to_keep > 0) keep = std::min(asked_to_keep, z.examples);
   else if (numbers_whole(z) > most_numbers / Q) keep = std::clamp<int64_t>(std::min(most_numbers / numbers_of_a_kept / Q, would_fit), 1, z.examples);
   if (keep > 0 && z.path_kernel) {
-    throw InvalidInput(fmt::format("explain: --path-kernel needs all contributions of every query ({} numbers), and this ledger would keep "
+    throw InvalidInput(fmt::format("explain: the path kernel needs all contributions of every query ({} numbers), and this ledger would keep "
                                    "the largest {} only; ask fewer queries{}",
-                                   Q * numbers_whole(z), keep, asked_to_keep > 0 ? ", and leave out --keep" : ""));
+                                   Q * numbers_whole(z), keep, asked_to_keep > 0 ? ", and leave out keep" : ""));
   }
   ledger_bytes = always + (keep > 0 ? Q * keep * bytes_of_a_kept : Q * bytes_whole(z) + of_the_draws);
   disk_bytes = ledger_bytes + json_bytes + Q * json_bytes_of_a_query;
   if (ledger_bytes <= memory) return;
   std::string kept;
-  if (would_fit > 0) kept = fmt::format("keep only the largest contributions (--keep {} or less), ", std::min(would_fit, z.examples));
-  throw InvalidInput(fmt::format("explain: the ledger of {} queries over {} draws of examples takes {}, but --memory allows {}; "
+  if (would_fit > 0) kept = fmt::format("keep only the largest contributions (keep {} or less), ", std::min(would_fit, z.examples));
+  throw InvalidInput(fmt::format("explain: the ledger of {} queries over {} draws of examples takes {}, but memory allows {}; "
                                  "ask fewer queries at a time, {}or allow more",
                                  Q, z.draws, print_bytes(ledger_bytes), print_bytes(memory), kept));
 }
@@ -69,7 +69,7 @@ void SweepPlan::fit_chunks() {
   const int64_t left = memory - trace_bytes, per_input_bytes = bytes_per_input();
   const int64_t streamed = of_sets() ? bytes_of_a_streamed_input() : 0;
   if (left < per_input_bytes + streamed) {
-    throw InvalidInput(fmt::format("explain: one query needs {} and the trace of a stretch of {} steps {}, but --memory allows {}; "
+    throw InvalidInput(fmt::format("explain: one query needs {} and the trace of a stretch of {} steps {}, but memory allows {}; "
                                    "allow more, or record with more checkpoints",
                                    print_bytes(per_input_bytes + streamed), longest_stretch, print_bytes(trace_bytes), print_bytes(memory)));
   }
@@ -111,7 +111,7 @@ std::string SweepPlan::brief() const {
     line("", fmt::format("the largest {} of {} contributions of each query, the others as a sum; no draws, no layers or classes by step",
                          keep, z.examples));
   }
-  line("peak memory", fmt::format("{} at most, beside the program, its model and its data (--memory {})", print_bytes(peak_bytes()),
+  line("peak memory", fmt::format("{} at most, beside the program, its model and its data (memory {})", print_bytes(peak_bytes()),
                                   print_bytes(memory)));
   if (seconds >= 0) line("time", fmt::format("about {}: an estimate, from {} timed now", print_time(seconds), plural(timed_steps, "step", "steps")));
   return text;

@@ -8,11 +8,14 @@
 #include <pathkernel/core/parse_number.h>
 #include <pathkernel/data/row_ranges.h>
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 namespace pathkernel {
 namespace {
@@ -26,13 +29,18 @@ std::string trimmed(const std::string& text) {
 class SetLine {
  public:
   SetLine(const std::string& path, int64_t number, const std::unordered_map<int64_t, int64_t>& place_of_row, int64_t inputs)
-      : where_(fmt::format("explain: --aggregate {}, line {}", path, number)), place_of_row_(place_of_row), inputs_(inputs) {}
+      : where_(fmt::format("explain: aggregate {}, line {}", path, number)), place_of_row_(place_of_row), inputs_(inputs) {}
 
+  /// "name: rows"
   QuerySet parse_line(const std::string& line) {
     const size_t colon = line.find(':');
     const std::string name = trimmed(line.substr(0, colon));
     if (colon == std::string::npos || name.empty()) fail(fmt::format("'{}' is no set; write a name, a colon and rows, for example `hard ones: 3,5,9-12`", line));
-    std::stringstream items(line.substr(colon + 1));
+    return parse_rows(name, line.substr(colon + 1));
+  }
+
+  QuerySet parse_rows(const std::string& name, const std::string& text) {
+    std::stringstream items(text);
     for (std::string item; std::getline(items, item, ',');) add(trimmed(item));
     if (places_.empty()) fail("the set has no rows");
     const Tensor members = at::tensor(places_, at::kLong);
@@ -60,7 +68,7 @@ class SetLine {
     const RowRange range = parse_row_range(rows, where_);
     for (int64_t row = range.first; row <= range.last; ++row) {
       const auto found = place_of_row_.find(row);
-      if (found == place_of_row_.end()) fail(fmt::format("row {} is not among the queries; ask for it with --queries too", row));
+      if (found == place_of_row_.end()) fail(fmt::format("row {} is not among the queries; ask for it too", row));
       take(found->second, weight, rows);
     }
   }
@@ -97,7 +105,7 @@ std::vector<QuerySet> mean_set(const std::string& specification, const Queries& 
 std::vector<QuerySet> sets_by_class(const std::string& specification, const Queries& queries, const std::vector<std::string>& class_names) {
   const Tensor& labels = queries.targets;
   if (class_names.empty() || !labels.defined() || labels.dim() != 1 || at::isFloatingType(labels.scalar_type()))
-    throw InvalidInput("explain: --aggregate by-class needs queries with class labels, and these have none; use mean, or a file of sets");
+    throw InvalidInput("explain: aggregate by-class needs queries with class labels, and these have none; use mean, or a file of sets");
   std::vector<QuerySet> sets;
   for (size_t c = 0; c < class_names.size(); ++c) {
     const Tensor members = (labels == int64_t(c)).nonzero().squeeze(1);
@@ -108,17 +116,24 @@ std::vector<QuerySet> sets_by_class(const std::string& specification, const Quer
 
 std::vector<QuerySet> sets_from_file(const std::string& path, const Queries& queries) {
   std::ifstream file(path);
-  if (!file) throw InvalidInput(fmt::format("explain: --aggregate '{}' is neither mean, by-class nor wrong, nor a file that can be read", path));
+  if (!file) throw InvalidInput(fmt::format("explain: aggregate '{}' is neither mean, by-class nor wrong, nor a file that can be read", path));
   std::unordered_map<int64_t, int64_t> place_of_row;
   for (size_t place = 0; place < queries.info.size(); ++place) place_of_row.emplace(queries.info[place].row, int64_t(place));
-  std::vector<QuerySet> sets;
+  std::vector<std::pair<int64_t, std::string>> lines;
   int64_t number = 0;
   for (std::string line; std::getline(file, line);) {
     ++number;
-    const std::string told = trimmed(line.substr(0, line.find('#')));
-    if (!told.empty()) sets.push_back(SetLine(path, number, place_of_row, queries.input_count()).parse_line(told));
+    if (std::string told = trimmed(line.substr(0, line.find('#'))); !told.empty()) lines.emplace_back(number, std::move(told));
   }
-  if (sets.empty()) throw InvalidInput(fmt::format("explain: --aggregate {} holds no sets; write one a line, for example `hard ones: 3,5,9-12`", path));
+  std::vector<QuerySet> sets;
+  if (std::any_of(lines.begin(), lines.end(), [](const auto& line) { return line.second.find(':') != std::string::npos; })) {
+    for (const auto& [at, line] : lines) sets.push_back(SetLine(path, at, place_of_row, queries.input_count()).parse_line(line));
+  } else if (!lines.empty()) {
+    std::string rows;
+    for (const auto& [at, line] : lines) rows += (rows.empty() ? "" : ",") + line.substr(0, line.find_last_not_of(',') + 1);
+    sets.push_back(SetLine(path, lines.front().first, place_of_row, queries.input_count()).parse_rows(std::filesystem::path(path).stem().string(), rows));
+  }
+  if (sets.empty()) throw InvalidInput(fmt::format("explain: aggregate {} holds no sets; write one a line, for example `hard ones: 3,5,9-12`", path));
   return sets;
 }
 

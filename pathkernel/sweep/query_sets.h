@@ -17,7 +17,8 @@ std::vector<QuerySet> mean_set(const std::string& specification, const Queries& 
 /// @throws InvalidInput where the inputs have no class labels.
 std::vector<QuerySet> sets_by_class(const std::string& specification, const Queries& queries, const std::vector<std::string>& class_names);
 
-/// A text file with one set a line, `name: rows`, where rows are those of --queries (3,5,9-12 or all):
+/// A text file with one set a line, `name: rows`, where rows are those of --queries (3,5,9-12 or all), or, without names, the rows of one set
+/// that is called as the file is, on one line or on many:
 ///     sandals: 3,5,9-12          # the mean over six inputs
 ///     harder than: 17*1, 4*-1    # with weights: their weighted sum
 /// Rows are counted as in the part or file that the queries come from, and must be among the queries. Empty lines, and what follows a #,

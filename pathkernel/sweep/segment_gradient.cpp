@@ -173,7 +173,7 @@ std::unique_ptr<PathPoint> QueryPath::at(const Tensors& weights, const Tensors& 
 GradientRule GradientRule::parse(const std::string& name, int64_t panels) {
   GradientRule rule;
   rule.panels = panels;
-  if (panels < 1) throw InvalidInput(fmt::format("explain: --panels {} should be 1 or more", panels));
+  if (panels < 1) throw InvalidInput(fmt::format("explain: panels {} should be 1 or more", panels));
   if (name == "secant") return rule;
   std::string points = name == "closed" ? "gauss:2,closed" : name;
   if (const size_t comma = points.find(','); comma != std::string::npos && points.substr(comma) == ",closed") {
@@ -186,7 +186,7 @@ GradientRule GradientRule::parse(const std::string& name, int64_t panels) {
     rule.nodes = parse_number<int64_t>(points.substr(6)).value_or(0);
     if (rule.nodes >= 1 && rule.nodes <= 64) return rule;
   }
-  throw InvalidInput(fmt::format("explain: --rule '{}' is not known; one of secant, gauss:Q (Q nodes, 1 to 64), midpoint, left, each of the last three also with ,closed", name));
+  throw InvalidInput(fmt::format("explain: rule '{}' is not known; one of secant, gauss:Q (Q nodes, 1 to 64), midpoint, left, each of the last three also with ,closed", name));
 }
 
 std::string GradientRule::name() const {

@@ -40,13 +40,13 @@ void check_path_kernel(Model& model, const Dataset& data) {
   const at::AutoGradMode off(false);
   const Tensors one = take(data, at::zeros({1}, at::kLong), model.parameters().front().tensor.scalar_type()).inputs;
   const int64_t outputs = model.forward(one, Mode::eval).front().numel();
-  if (outputs != 1) throw InvalidInput(fmt::format("explain: the path kernel K(x, x_i) needs a network with one output, and this one gives {}; leave out --path-kernel", outputs));
+  if (outputs != 1) throw InvalidInput(fmt::format("explain: the path kernel K(x, x_i) needs a network with one output, and this one gives {}; leave the path kernel out", outputs));
 }
 
 void check_asked(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const SweepOptions& options) {
   if (queries.inputs.empty() || queries.input_count() == 0) throw InvalidInput("explain: no queries were given");
   if (recording.manifest().dtype == "double" && options.precision == at::kFloat) {
-    throw InvalidInput("explain: a run trained in float64 is evaluated in float64; use --precision double");
+    throw InvalidInput("explain: a run trained in float64 is evaluated in float64; use precision double");
   }
   if (model.parameters().empty()) throw InvalidInput("explain: the model has no parameters");
   check_queries(queries, data);
@@ -162,7 +162,7 @@ Tensor wrong_inputs(const Recording& recording, const Learner& learner, const Da
   const OwnWeights own(learner.model);
   check_asked(recording, learner.model, data, queries, options);
   if (!queries.targets.defined() || !data.is_classification())
-    throw InvalidInput("explain: --aggregate wrong needs queries with class labels, and these have none; use mean, or a file of sets");
+    throw InvalidInput("explain: aggregate wrong needs queries with class labels, and these have none; use mean, or a file of sets");
   return Sweeping(recording, learner, data, queries, options).wrong();
 }
 

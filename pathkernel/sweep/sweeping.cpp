@@ -22,7 +22,7 @@ void check_finite(const Ledger& ledger) {
   if (!bad.any().item<bool>()) return;
   const QueryInfo& query = ledger.queries[size_t(bad.to(at::kByte).argmax().item<int64_t>())];
   throw InvalidInput(fmt::format("explain: the account of {} ({}) leaves the finite numbers: the run's weights or outputs grew too large; "
-                                 "train again with a smaller --lr", query.input, query.measurement));
+                                 "train again with a smaller learning rate", query.input, query.measurement));
 }
 
 Certificate certify(const Ledger& ledger, const Books& books, const Uncertainty& uncertainty, const CorrectionShares& shares, const Tracer& tracer, int64_t sampled) {
@@ -51,17 +51,17 @@ Window window_of(const Recording& recording, const SweepOptions& options) {
   const Window window{options.from, options.until < 0 ? T : options.until};
   if (T == 0) throw InvalidInput("explain: the recording " + recording.folder() + " has no steps");
   if (window.from < 0 || window.from >= window.until || window.until > T) {
-    throw InvalidInput(fmt::format("explain: steps {} to {} are no window of this run; --from must lie below --until, and --until at {} (the number of steps) or below",
+    throw InvalidInput(fmt::format("explain: steps {} to {} are no window of this run; it must begin below its end, and end at {} (the number of steps) or below",
                                    window.from, window.until, T));
   }
-  if (options.stride < 1) throw InvalidInput(fmt::format("explain: --stride {} should be 1 or more", options.stride));
+  if (options.stride < 1) throw InvalidInput(fmt::format("explain: stride {} should be 1 or more", options.stride));
   return window;
 }
 
 /// Is the averaged network asked about?
 bool asks_average(const Recording& recording, const SweepOptions& options) {
   const bool kept = recording.manifest().ema != 0;
-  if (options.network == SweepOptions::Asked::average && !kept) throw InvalidInput("explain: the run kept no average of its weights (train --ema); ask about its weights");
+  if (options.network == SweepOptions::Asked::average && !kept) throw InvalidInput("explain: the run kept no average of its weights (ema); ask about its weights");
   return kept && options.network != SweepOptions::Asked::weights;
 }
 
@@ -169,7 +169,7 @@ void Sweeping::look(SweepPlan& plan) {
   const StepTrace& step = one.steps.front();
   if (tracer_.coupled() && options_.path_kernel) {
     throw InvalidInput("explain: the path kernel K(x, x_i) needs examples that train each for itself, and this run's batches couple them (batch norm in training mode, "
-                       "contrastive losses); leave out --path-kernel");
+                       "contrastive losses); leave the path kernel out");
   }
   const int64_t item = options_.precision == at::kDouble ? 8 : 4;
   int64_t per_step = 0, widest = 0, pushed = 0;  // pushed: what one coupled pass takes when it is run again

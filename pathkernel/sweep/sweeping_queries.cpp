@@ -87,7 +87,7 @@ Tensor Sweeping::wrong() {
   for (int64_t first = 0; first < queries_.input_count(); first += at_a_time) {
     const int64_t count = std::min(at_a_time, queries_.input_count() - first);
     const Tensor scores = outputs_of(model_, final_, rows(inputs_, first, count))[0].flatten(1);
-    if (scores.size(1) < 2) throw InvalidInput("explain: --aggregate wrong needs a network that gives class scores; use mean, or a file of sets");
+    if (scores.size(1) < 2) throw InvalidInput("explain: aggregate wrong needs a network that gives class scores; use mean, or a file of sets");
     found.push_back((scores.argmax(1) != targets(first, count)).nonzero().squeeze(1).cpu() + first);
   }
   return at::cat(found);

@@ -126,7 +126,7 @@ void Tracer::take_from(const SweepState& state) {
 
 void Tracer::Impl::note_drift(int64_t s) {
   if (options.strict) {
-    throw ReplayMismatch(fmt::format("replay of {} differs from the recording at step {} (stopped because of --strict)", recording.folder(), s));
+    throw ReplayMismatch(fmt::format("replay of {} differs from the recording at step {} (strict: stopped)", recording.folder(), s));
   }
   if (first_drift < 0 || s < first_drift) first_drift = s;
 }

@@ -31,14 +31,15 @@ namespace {
 
 constexpr int64_t at_a_time = 250;  ///< examples of a pass: their activations stay in the cache
 
-/// The recorded checkpoints nearest to k·T/count, k = 1 … count.
-std::vector<int64_t> chosen_checkpoints(const Recording& recording, int64_t count) {
+/// The recorded checkpoints nearest to k·T/count, k = 1 … count.  @param fewer  are chosen where there are not so many
+std::vector<int64_t> chosen_checkpoints(const Recording& recording, int64_t count, bool fewer) {
   const int64_t T = recording.steps();
   std::vector<int64_t> recorded = recording.checkpoint_steps();
   if (recorded.back() != T) throw InvalidInput(fmt::format("tracin: {} was not finished and has no checkpoint at its end; go on with: pathkernel resume {}", recording.folder(), recording.folder()));
   std::erase(recorded, 0);  // the untrained network
+  if (fewer) count = std::min(count, int64_t(recorded.size()));
   if (count < 1 || count > int64_t(recorded.size()))
-    throw InvalidInput(fmt::format("tracin: {} checkpoints are asked for, but this run has {} after its beginning; ask for fewer, or record with more (--checkpoint-budget)", count, recorded.size()));
+    throw InvalidInput(fmt::format("tracin: {} checkpoints are asked for, but this run has {} after its beginning; ask for fewer, or record with more of them", count, recorded.size()));
   std::vector<int64_t> chosen;
   for (int64_t k = 1; k <= count; ++k) {
     const double wanted = double(k) * double(T) / double(count);
@@ -46,7 +47,7 @@ std::vector<int64_t> chosen_checkpoints(const Recording& recording, int64_t coun
     chosen.push_back(*std::min_element(recorded.begin(), recorded.end(), nearer));
   }
   chosen.erase(std::unique(chosen.begin(), chosen.end()), chosen.end());
-  if (int64_t(chosen.size()) < count)
+  if (!fewer && int64_t(chosen.size()) < count)
     throw InvalidInput(fmt::format("tracin: {} checkpoints spread over the run are asked for, and only {} of the recorded ones lie near; ask for fewer", count, chosen.size()));
   return chosen;
 }
@@ -98,17 +99,17 @@ void join(FactorList& all, const FactorList& more) {
 
 class Scores {
  public:
-  Scores(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const TracInOptions& options)
-      : recording_(recording), model_(model), data_(data), queries_(queries), options_(options), replay_(recording, model, data),
-        dtype_(parse_dtype(recording.manifest().dtype)), steps_(chosen_checkpoints(recording, options.checkpoints)) {
+  Scores(const Recording& recording, const Learner& learner, const Dataset& data, const Queries& queries, const TracInOptions& options)
+      : recording_(recording), model_(learner.model), data_(data), queries_(queries), options_(options), replay_(recording, learner, data),
+        dtype_(parse_dtype(recording.manifest().dtype)), steps_(chosen_checkpoints(recording, options.checkpoints, options.fewer)) {
     replay_.restore(recording.steps());
     const at::AutoGradMode off(false);
     const Tensor of_sets = weights_of_sets();
     for (int64_t first = 0; first < queries.input_count(); first += at_a_time) {  // what is asked of each input is fixed by the final network
       const int64_t count = std::min(at_a_time, queries.input_count() - first);
       Piece piece{rows(in(dtype_, queries.inputs), first, count), queries.targets.defined() ? in(dtype_, {queries.targets})[0].narrow(0, first, count) : Tensor(),
-                  make_measurement(options.measure, objective(), data.class_names), first, of_sets.defined() ? of_sets.narrow(1, first, count) : Tensor()};
-      const Tensors outputs = model.forward(piece.inputs, Mode::eval);
+                  options.measurement ? options.measurement() : make_measurement(options.measure, objective(), data.class_names), first, of_sets.defined() ? of_sets.narrow(1, first, count) : Tensor()};
+      const Tensors outputs = model_.forward(piece.inputs, Mode::eval);
       piece.measurement->about(piece.inputs);
       piece.measurement->prepare(outputs, piece.targets);
       if (queries.sets.empty()) {
@@ -122,7 +123,7 @@ class Scores {
     K_ = any.per_input();
     Q_ = queries.asked() * K_;
     if (const int64_t bytes = 8 * data.size() * Q_; bytes > options.memory)
-      throw InvalidInput(fmt::format("tracin: {} scores for each of {} training examples take {}, but --memory allows {}; ask fewer queries at a time", Q_, data.size(), print_bytes(bytes), print_bytes(options.memory)));
+      throw InvalidInput(fmt::format("tracin: {} scores for each of {} training examples take {}, but memory allows {}; ask fewer queries at a time", Q_, data.size(), print_bytes(bytes), print_bytes(options.memory)));
   }
 
   TracIn run(const Progress& progress) {
@@ -166,7 +167,7 @@ class Scores {
     l.by_layer = at::zeros({int64_t(l.layers.size()), Q_}, f64);
     l.by_class = at::zeros({int64_t(l.classes.size()), Q_}, f64);
     l.outputs = at::full({T + 1, Q_}, std::numeric_limits<double>::quiet_NaN(), f64);
-    if (data_.targets.dim() == 1) l.example_targets = data_.targets.to(at::kDouble);
+    if (data_.targets.defined() && data_.targets.dim() == 1) l.example_targets = data_.targets.to(at::kDouble);
     out_.self_influence = at::zeros({N}, f64);
     if (data_.is_classification()) out_.predicted = at::zeros({N}, at::kLong);
     out_.losses = at::zeros({int64_t(steps_.size()), N}, f64);
@@ -286,11 +287,11 @@ class Scores {
 
 }  // namespace
 
-TracIn tracin(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const TracInOptions& options, const Progress& progress) {
-  const OwnWeights own(model);
+TracIn tracin(const Recording& recording, const Learner& learner, const Dataset& data, const Queries& queries, const TracInOptions& options, const Progress& progress) {
+  const OwnWeights own(learner.model);
   if (queries.inputs.empty() || queries.input_count() == 0) throw InvalidInput("tracin: no queries were given");
   if (recording.steps() == 0) throw InvalidInput("tracin: the recording " + recording.folder() + " has no steps");
-  return Scores(recording, model, data, queries, options).run(progress);
+  return Scores(recording, learner, data, queries, options).run(progress);
 }
 
 }  // namespace pathkernel

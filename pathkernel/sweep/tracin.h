@@ -2,11 +2,14 @@
 
 #include <pathkernel/core/progress.h>
 #include <pathkernel/data/dataset.h>
-#include <pathkernel/model/model.h>
 #include <pathkernel/record/recording.h>
 #include <pathkernel/sweep/ledger.h>
+#include <pathkernel/sweep/measurement.h>
 #include <pathkernel/sweep/queries.h>
+#include <pathkernel/train/learner.h>
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,7 +18,9 @@ namespace pathkernel {
 struct TracInOptions {
   std::string measure = "loss";
   int64_t checkpoints = 5;
+  bool fewer = false;                 ///< take fewer checkpoints where the run has not so many
   int64_t memory = int64_t(4) << 30;  ///< for the scores [N, Q]
+  std::function<std::unique_ptr<Measurement>()> measurement = {};  ///< a program's own in place of `measure`, which then is its name
 };
 
 /// TracIn's scores, and what the same passes over the training part give besides.
@@ -36,7 +41,8 @@ struct TracIn {
 /// A score and no account: nothing is claimed to add up. The ledger's `residual` is what it leaves of the change, and there is no
 /// certificate. Gram blocks stay factored (theory 4a–e). Computed in the run's precision.
 /// Cost per checkpoint: forward and backward of all training examples and queries, and their Gram blocks.
+/// @param learner  its model is of the recorded architecture, and has its own weights again afterwards   @param data  the training part
 /// @throws InvalidInput where the run has not so many checkpoints, the scores do not fit the memory, or the batch couples its examples.
-TracIn tracin(const Recording& recording, Model& model, const Dataset& data, const Queries& queries, const TracInOptions& options, const Progress& progress = {});
+TracIn tracin(const Recording& recording, const Learner& learner, const Dataset& data, const Queries& queries, const TracInOptions& options, const Progress& progress = {});
 
 }  // namespace pathkernel

@@ -14,9 +14,9 @@ class ClassLoss : public Objective {
   std::string targets() const override { return "classes"; }
   void check(const Dataset& data) const override {
     if (!data.is_classification())
-      throw InvalidInput(fmt::format("{}: takes class labels, but {} has numbers as targets; use --loss mse, huber:1 or bce-with-logits", name(), data.name));
+      throw InvalidInput(fmt::format("{}: takes class labels, but {} has numbers as targets; use mse, huber:1 or bce-with-logits", name(), data.name));
     if (data.class_names.size() < 2)
-      throw InvalidInput(fmt::format("{}: the labels of {} are all the same ({}): there is nothing to tell apart; for numbers use --loss mse", name(), data.name,
+      throw InvalidInput(fmt::format("{}: the labels of {} are all the same ({}): there is nothing to tell apart; for numbers use mse", name(), data.name,
                                      data.class_names.front()));
   }
 
@@ -26,7 +26,7 @@ class ClassLoss : public Objective {
     const Tensor& f = outputs.at(0);
     if (f.dim() != 2 || targets.dim() != 1 || targets.scalar_type() != at::kLong || targets.size(0) != f.size(0))
       throw InvalidInput(fmt::format("{}: takes scores [n, classes] and int64 labels [n], but got {} and {}; for regression use "
-                                     "--loss mse or huber:1",
+                                     "mse or huber:1",
                                      name(), describe(f), describe(targets)));
     return f;
   }

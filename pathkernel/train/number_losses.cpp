@@ -15,14 +15,14 @@ class NumberLoss : public Objective {
   std::string targets() const override { return "numbers"; }
   void check(const Dataset& data) const override {
     if (data.is_classification())
-      throw InvalidInput(fmt::format("{}: takes numbers as targets, but {} has class labels; use --loss cross-entropy, label-smoothing:0.1 or hinge", name(), data.name));
+      throw InvalidInput(fmt::format("{}: takes numbers as targets, but {} has class labels; use cross-entropy, label-smoothing:0.1 or hinge", name(), data.name));
   }
 
   Tensor losses(const Tensors& outputs, const Tensor& targets) const override {
     const Tensor& f = outputs.at(0);
     if (!targets.is_floating_point() || f.dim() < 1 || f.numel() != targets.numel() || f.size(0) != targets.size(0))
       throw InvalidInput(fmt::format("{}: takes outputs [n, K] and floating point targets [n, K] (or [n, 1] and [n]), but got {} "
-                                     "and {}; for class labels use --loss cross-entropy",
+                                     "and {}; for class labels use cross-entropy",
                                      name(), describe(f), describe(targets)));
     const Tensor by_coordinate = elementwise(f, targets.view(f.sizes()));
     return f.dim() == 1 ? by_coordinate : by_coordinate.flatten(1).mean(1);
@@ -61,13 +61,13 @@ class BinaryCrossEntropy : public NumberLoss {
   void check(const Dataset& data) const override {
     if (data.is_classification() && data.class_names.size() != 2)
       throw InvalidInput(fmt::format("bce-with-logits: takes two classes, or several labels between 0 and 1 for each example, but {} has {} classes; "
-                                     "use --loss cross-entropy",
+                                     "use cross-entropy",
                                      data.name, data.class_names.size()));
     if (data.is_classification() || data.size() == 0) return;
     const double least = data.targets.min().item<double>(), most = data.targets.max().item<double>();
     if (least < 0 || most > 1)
       throw InvalidInput(fmt::format("bce-with-logits: takes targets between 0 and 1, but those of {} go from {:g} to {:g}; for regression use "
-                                     "--loss mse or huber:1",
+                                     "mse or huber:1",
                                      data.name, least, most));
   }
   /// One number says which of two classes.

@@ -6,6 +6,7 @@ namespace pathkernel::python {
 void init_tangent(pybind11::module_& m);
 void init_run(pybind11::module_& m);
 void init_sweep(pybind11::module_& m);
+void init_audit(pybind11::module_& m);
 }
 
 PYBIND11_MODULE(_engine, m) {
@@ -20,4 +21,5 @@ PYBIND11_MODULE(_engine, m) {
   pathkernel::python::init_tangent(m);
   pathkernel::python::init_run(m);
   pathkernel::python::init_sweep(m);
+  pathkernel::python::init_audit(m);
 }

@@ -3,6 +3,7 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/core/hash.h>
 #include <pathkernel/data/batch_order.h>
+#include <pathkernel/data/relabel.h>
 #include <pathkernel/record/format.h>
 #include <pathkernel/record/live_run.h>
 #include <pathkernel/record/replay.h>
@@ -78,11 +79,21 @@ py::dict verification_of(const std::string& folder, Parts& parts, const py::obje
   return d;
 }
 
-py::dict retrained(const std::string& folder, Parts& parts, const std::string& out, const std::vector<int64_t>& dropped, bool renormalise, const py::object& progress) {
+using Labels = std::vector<std::pair<int64_t, std::string>>;
+
+std::vector<Relabelling> relabellings_from(const Labels& labels) {
+  std::vector<Relabelling> changes;
+  for (const auto& [example, label] : labels) changes.push_back({example, label});
+  return changes;
+}
+
+py::dict retrained(const std::string& folder, Parts& parts, const std::string& out, const std::vector<int64_t>& dropped, const Labels& labels, bool renormalise,
+                  const py::object& progress) {
   const Progress told = progress_from(progress);
   RunOutcome outcome;
   DataChanges changes;
   changes.dropped = dropped;
+  changes.relabelled = relabellings_from(labels);
   changes.renormalise = renormalise;
   {
     const py::gil_scoped_release no_gil;
@@ -97,6 +108,8 @@ void init_run(py::module_& m) {
   py::class_<Parts, std::shared_ptr<Parts>>(m, "Parts", "module, loss, optimizer and data of one training, as the engine sees them")
       .def(py::init<py::object, py::object, py::object, std::string, py::object, py::object, py::dict, py::dict>(), py::arg("module"), py::arg("forward"), py::arg("set_mode"),
            py::arg("specification"), py::arg("loss"), py::arg("optimizer"), py::arg("settings"), py::arg("data"))
+      .def("relabel", [](Parts& p, const Labels& labels) { p.data = relabelled(p.data, relabellings_from(labels)); }, py::arg("labels"))
+      .def_property_readonly("targets", [](const Parts& p) { return p.data.targets; })
       .def_property_readonly("fingerprint", [](const Parts& p) { return hex(fingerprint(p.data)); });
 
   const auto no_gil = py::call_guard<py::gil_scoped_release>();
@@ -129,7 +142,7 @@ void init_run(py::module_& m) {
   m.def("shuffled_batches", &shuffled_batches, py::arg("examples"), py::arg("batch"), py::arg("epochs"), py::arg("seed"));
   m.def("hash_of", [](const Tensors& tensors) { return hash_of(tensors); }, py::arg("tensors"));
   m.def("verify", &verification_of, py::arg("folder"), py::arg("parts"), py::arg("progress") = py::none());
-  m.def("retrain", &retrained, py::arg("folder"), py::arg("parts"), py::arg("out"), py::arg("dropped"), py::arg("renormalise"), py::arg("progress") = py::none());
+  m.def("retrain", &retrained, py::arg("folder"), py::arg("parts"), py::arg("out"), py::arg("dropped"), py::arg("labels"), py::arg("renormalise"), py::arg("progress") = py::none());
 }
 
 }  // namespace pathkernel::python

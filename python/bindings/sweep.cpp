@@ -5,64 +5,16 @@
 #include <pathkernel/explain/ledger_file.h>
 #include <pathkernel/explain/pages.h>
 #include <pathkernel/record/recording.h>
-#include <pathkernel/sweep/query_sets.h>
 #include <pathkernel/sweep/sweep.h>
-#include <pathkernel/sweep/tracin.h>
 
+#include "asked.h"
 #include "parts.h"
 #include "progress.h"
-#include "python_measurement.h"
 
 namespace py = pybind11;
 
 namespace pathkernel::python {
 namespace {
-
-template <typename T>
-void read(const py::dict& values, const char* name, T& field) {
-  if (values.contains(name)) field = values[name].cast<T>();
-}
-
-/// From what pathkernel.Run has checked.
-SweepOptions options_from(const py::dict& values) {
-  SweepOptions o;
-  o.rule = GradientRule::parse(values["rule"].cast<std::string>(), values["panels"].cast<int64_t>());
-  o.convention = values["convention"].cast<std::string>() == "ledger" ? Convention::ledger : Convention::propagate;
-  o.precision = values["precision"].cast<std::string>() == "double" ? at::kDouble : at::kFloat;
-  const auto network = values["network"].cast<std::string>();
-  o.network = network == "weights" ? SweepOptions::Asked::weights : network == "average" ? SweepOptions::Asked::average : SweepOptions::Asked::recorded;
-  read(values, "measure", o.measure), read(values, "from", o.from), read(values, "until", o.until), read(values, "stride", o.stride);
-  read(values, "memory", o.memory), read(values, "keep", o.keep), read(values, "sampled_steps", o.sampled_steps);
-  read(values, "path_kernel", o.path_kernel), read(values, "check", o.check), read(values, "strict", o.strict);
-  if (values.contains("measurement") && !values["measurement"].is_none()) {
-    o.measurement = [make = PythonObject(values["measurement"])]() -> std::unique_ptr<Measurement> {
-      const py::gil_scoped_acquire gil;
-      return std::make_unique<PythonMeasurement>((*make)());
-    };
-  }
-  return o;
-}
-
-Queries queries_from(const py::dict& values) {
-  Queries queries;
-  queries.inputs = values["inputs"].cast<Tensors>();
-  if (!values["targets"].is_none()) queries.targets = values["targets"].cast<Tensor>();
-  const bool labels = queries.targets.defined() && queries.targets.dim() == 1 && !queries.targets.is_floating_point();
-  const auto names = values["names"].cast<std::vector<std::string>>();
-  for (int64_t i = 0; i < queries.input_count(); ++i) {
-    QueryInfo info;
-    info.input = names[static_cast<size_t>(i)];
-    info.row = i;
-    info.part = "test";
-    if (labels) info.target = queries.targets[i].item<int64_t>();
-    queries.info.push_back(std::move(info));
-  }
-  for (const py::handle& item : values["sets"]) {
-    const auto [name, members, weights] = item.cast<std::tuple<std::string, Tensor, Tensor>>();
-    queries.sets.push_back({name, members, weights});
-  }
-  return queries;
-}
 
 Ledger ledger_of(const std::string& folder, Parts& parts, const py::dict& asked, const py::dict& values, const py::object& progress) {
   const SweepOptions options = options_from(values);
@@ -157,7 +109,7 @@ void init_sweep(py::module_& m) {
       .def_readonly("layers", &Ledger::layers)
       .def_readonly("classes", &Ledger::classes)
       .def_property_readonly("certificate", [](const Ledger& l) { return certificate_dict(l.certificate); })
-      .def_property_readonly("brief", [](const Ledger& l) { return l.certificate.brief(l.settings.conventions()); })
+      .def_property_readonly("brief", [](const Ledger& l) { return l.settings.summary_of(l.certificate); })
       .def_property_readonly("recording", [](const Ledger& l) { return l.settings.recording; })
       .def_property_readonly("residual_of_rounding", &Ledger::residual_of_rounding)
       .def("total", &Ledger::total)

@@ -25,10 +25,12 @@ if _torch.__version__.split("+")[0] != _engine.torch_version:
                       "or build pathkernel again with `pip install --no-build-isolation --force-reinstall --no-deps .` in its source folder")
 
 from ._engine import CorruptData, Diverged, InvalidInput, InvariantViolated, ReplayMismatch
+from .audit import Audit
+from .comparison import Comparison, compare
 from .ledger import Ledger, load_ledger
 from .queries import Queries
 from .run import Run, open, record, resume
 
 __version__ = _engine.version
 
-__all__ = ["CorruptData", "Diverged", "InvalidInput", "InvariantViolated", "Ledger", "Queries", "ReplayMismatch", "Run", "load_ledger", "open", "record", "resume"]
+__all__ = ["Audit", "Comparison", "CorruptData", "Diverged", "InvalidInput", "InvariantViolated", "Ledger", "Queries", "ReplayMismatch", "Run", "compare", "load_ledger", "open", "record", "resume"]

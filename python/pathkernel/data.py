@@ -177,6 +177,17 @@ class Data:
     def for_engine(self) -> dict[str, Any]:
         return {"name": self.name, "class_names": self.class_names, "targets": self.targets, "inputs": self.inputs, "source": self.source}
 
+    def label_of(self, label: Any) -> str:
+        """A label as a recording names it: a class's name, or a number."""
+        if isinstance(label, str):
+            return label
+        value = label.item() if isinstance(label, (torch.Tensor, numpy.generic)) else label
+        if not self.class_names:
+            return repr(float(value))
+        if value != int(value) or not 0 <= value < len(self.class_names):
+            raise InvalidInput(f"run.retrain: relabel: {label!r} is none of the {len(self.class_names)} classes ({', '.join(self.class_names[:20])})")
+        return self.class_names[int(value)]
+
     def rows(self, indices: list[int]) -> torch.Tensor | None:
         """Inputs of these examples, drawn under seed 0; None where an input is several tensors."""
         if self.inputs is not None:

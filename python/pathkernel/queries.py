@@ -98,6 +98,15 @@ class Measure:
         return self.name if k == 0 else f"{self.name}[{k}]"
 
 
+def measure_of(measure: str | Callable, network: Network) -> dict[str, Any]:
+    """A measurement as the engine takes it: its name, and what makes it where it is a callable."""
+    if callable(measure):
+        return {"measure": getattr(measure, "__name__", type(measure).__name__), "measurement": lambda: Measure(measure, network)}
+    if not isinstance(measure, str):
+        raise InvalidInput(f"measure is {measure!r}; a name such as 'log-odds', or a callable (outputs, batch) -> [n], is expected")
+    return {"measure": measure, "measurement": None}
+
+
 def sets_of(aggregate: Any, asked: dict[str, Any], class_names: list[str], wrong: Callable[[], torch.Tensor]) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
     """(name, members, weights) of 'mean', 'by-class', 'wrong', or {name: rows} and {name: (rows, weights)}."""
     n, targets = asked["inputs"][0].shape[0], asked["targets"]

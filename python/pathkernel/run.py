@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import inspect
 import json
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 
 from . import _engine
 from ._engine import InvalidInput
+from .audit import Audit
 from .data import Data, numbers_of
 from .ledger import Ledger, pictures_of
 from .losses import MODULES, Loss, engine_name, of_numbers, reduction_of
 from .network import Network, keeping_state, own_random_numbers
 from .optimizers import Optimizer
 from .progress import bar
-from .queries import Measure, Queries, sets_of
+from .queries import Queries, measure_of, sets_of
 
 DTYPES = {"float": torch.float32, "double": torch.float64}
 
@@ -29,6 +32,7 @@ class _Trained:
     def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None, loss: Any, data: Any, *, reduction: str | None = None,
                  clip_norm: float = 0, clip_value: float = 0, class_names: list[str] | None = None, recorded: str | None = None):
         """recorded: the specification in a manifest, which says what is held in eval mode; None: as the model is now."""
+        self.labels: list[tuple[int, str]] = []  # that are other than the data's own
         loss = MODULES[loss]() if loss in MODULES else loss
         self.network, self.data = Network(model), Data(data, class_names, of_numbers(loss))
         self.network.inputs = self.data.structure
@@ -45,8 +49,19 @@ class _Trained:
         self.objective = named or (self.loss.name if self.loss else "")
         self.reduction = "mean" if reduction == "batchmean" else reduction
         settings = self.optimizer.engine_settings() if self.optimizer else {}
-        self.parts = _engine.Parts(self.network.module, self.network.forward, self.network.set_mode, self.network.specification, self.loss, self.optimizer, settings,
-                                   self.data.for_engine())
+        self._made_of = (self.network.module, self.network.forward, self.network.set_mode, self.network.specification, self.loss, self.optimizer, settings,
+                         self.data.for_engine())
+        self.parts = _engine.Parts(*self._made_of)
+
+    def relabelled(self, labels: list[tuple[int, str]]) -> "_Trained":
+        """The same with other labels of some examples; the later of two of one example counts."""
+        if not labels:
+            return self
+        other = copy.copy(self)
+        other.parts = _engine.Parts(*self._made_of)
+        other.labels = self.labels + labels
+        other.parts.relabel(other.labels)
+        return other
 
     def check_unchanged(self) -> None:
         self.optimizer.check_unchanged(list(self.network.module.named_parameters()))
@@ -252,40 +267,31 @@ class Run:
 
         Cost: one replay of the run per chunk of queries, and per step one forward and reverse pass of the queries (docs/cost.md).
         """
-        asked, options = self._asked(queries, measure, aggregate, locals())
+        asked, options = self._asked(**{k: v for k, v in locals().items() if k != "self"})
         with self._trained.keeping_state():
             ledger = _engine.sweep(self.folder, self._trained.parts, asked, options, bar(progress))
         return Ledger(ledger, pictures_of(self._trained.data, asked))
 
-    def plan(self, queries: Any, measure: str | Callable = "log-odds", *, rule: str = "secant", panels: int = 1, precision: str | None = None,
-             convention: str = "propagate", aggregate: Any = None, start: int = 0, until: int = -1, stride: int = 1, network: str = "recorded",
-             memory: int = 4 << 30, keep: int = 0, sampled_steps: int = 32, path_kernel: bool = False, strict: bool = False) -> dict:
+    def plan(self, queries: Any, measure: str | Callable = "log-odds", **options: Any) -> dict:
         """What explain() with the same arguments would take: bytes, chunks, disk, expected seconds; "text" says it in lines."""
-        asked, options = self._asked(queries, measure, aggregate, locals())
+        call = inspect.signature(self.explain).bind(queries, measure, **options)
+        call.apply_defaults()
+        asked, options = self._asked(**call.arguments)
         with self._trained.keeping_state():
             return _engine.plan(self.folder, self._trained.parts, asked, options)
 
-    def _asked(self, queries: Any, measure: Any, aggregate: Any, arguments: dict[str, Any]) -> tuple[dict, dict]:
+    def _asked(self, queries: Any, measure: Any, aggregate: Any, progress: Any = None, **options: Any) -> tuple[dict, dict]:
+        """Queries and options of explain() as the engine takes them."""
         trained, manifest = self._closed(), self.manifest
-        precision = arguments["precision"] or manifest["dtype"]
-        if precision not in DTYPES:
-            raise InvalidInput(f"explain: precision is {precision!r}; 'float' or 'double' is expected")
-        if arguments["convention"] not in ("propagate", "ledger"):
-            raise InvalidInput(f"explain: convention is {arguments['convention']!r}; 'propagate' or 'ledger' is expected")
-        if arguments["network"] not in ("recorded", "weights", "average"):
-            raise InvalidInput(f"explain: network is {arguments['network']!r}; 'recorded', 'weights' or 'average' is expected")
-        options = {k: arguments[k] for k in ("rule", "panels", "convention", "until", "stride", "network", "memory", "keep", "sampled_steps", "path_kernel", "strict")}
+        options["precision"] = options["precision"] or manifest["dtype"]
+        for name, known in (("precision", tuple(DTYPES)), ("convention", ("propagate", "ledger")), ("network", ("recorded", "weights", "average"))):
+            if options[name] not in known:
+                raise InvalidInput(f"explain: {name} is {options[name]!r}; {' or '.join(map(repr, known))} is expected")
         for name in ("keep", "sampled_steps", "start"):
-            if arguments[name] < 0:
-                raise InvalidInput(f"explain: {name} is {arguments[name]}; 0 or more is expected")
-        if not callable(measure) and not isinstance(measure, str):
-            raise InvalidInput(f"explain: measure is {measure!r}; a name such as 'log-odds', or a callable (outputs, batch) -> [n], is expected")
-        options |= {"precision": precision, "from": arguments["start"], "measurement": None}
-        if callable(measure):
-            options |= {"measure": getattr(measure, "__name__", type(measure).__name__), "measurement": lambda: Measure(measure, trained.network)}
-        else:
-            options["measure"] = measure
-        asked = Queries.of(queries).for_engine(trained.network, DTYPES[manifest["dtype"]])
+            if options[name] < 0:
+                raise InvalidInput(f"explain: {name} is {options[name]}; 0 or more is expected")
+        options |= {"from": options.pop("start"), **measure_of(measure, trained.network)}
+        asked = self._queries(queries)
         if aggregate is not None:
             def wrong() -> torch.Tensor:
                 with trained.keeping_state():
@@ -293,16 +299,61 @@ class Run:
             asked["sets"] = sets_of(aggregate, asked, trained.data.class_names, wrong)
         return asked, options
 
-    def retrain(self, folder: str | pathlib.Path, drop: Iterable[int], renormalise: bool = False, progress: bool | Callable = True) -> "Run":
-        """Repeats the run without some examples (their weight is 0; renormalise: the others share it) into another folder.
+    def _queries(self, queries: Any) -> dict:
+        return Queries.of(queries).for_engine(self._closed().network, DTYPES[self.manifest["dtype"]])
 
-        Same initial weights, order and random numbers. The model ends with the new run's weights.
+    def _compared(self, queries: Any, measure: Any) -> tuple["_Trained", dict, Any]:
+        """What pathkernel.compare wants of the original."""
+        return self._closed(), self._queries(queries), measure_of(measure, self._trained.network)["measurement"]
+
+    def tracin(self, queries: Any, measure: str | Callable = "loss", *, checkpoints: int = 5, aggregate: Any = None, memory: int = 4 << 30,
+               progress: bool | Callable = True) -> Ledger:
+        """TracIn over checkpoints (Pruthi et al. 2020, arXiv:2002.08484): contributions[i, q] = −Σ_c η_c ⟨∇ℓ_i, ∇m_q⟩, + being a push up as everywhere here.
+
+        Scores and no account: nothing is claimed to add up, and `residual` is what they leave of the change. Queries, measure and aggregate
+        ('mean', 'by-class' or sets) as for explain().
+        """
+        asked = self._queries(queries)
+        options = {"checkpoints": checkpoints, "memory": memory, **measure_of(measure, self._trained.network)}
+        if checkpoints < 1:
+            raise InvalidInput(f"tracin: checkpoints is {checkpoints}; 1 or more is expected")
+        if aggregate is not None:
+            def wrong() -> torch.Tensor:
+                raise InvalidInput("tracin: aggregate='wrong' is for explain(); give the rows, {'wrong ones': rows}")
+            asked["sets"] = sets_of(aggregate, asked, self._trained.data.class_names, wrong)
+        with self._trained.keeping_state():
+            ledger = _engine.tracin(self.folder, self._trained.parts, asked, options, bar(progress))
+        return Ledger(ledger, pictures_of(self._trained.data, asked))
+
+    def audit(self, queries: Any, *, stride: int = 16, checkpoints: int = 5, memory: int = 4 << 30, progress: bool | Callable = True) -> Audit:
+        """Ranks all training examples by how suspect their labels are, by the whole path and by plain baselines (pathkernel.Audit).
+
+        queries: (inputs, labels) whose loss is asked about, a validation set. stride: steps that share one gradient of the queries; 1 is
+        exact, and slower. InvalidInput where the run predicts numbers or the queries have no labels.
+        """
+        trained, asked = self._closed(), self._queries(queries)
+        for name, value in (("stride", stride), ("checkpoints", checkpoints)):
+            if value < 1:
+                raise InvalidInput(f"audit: {name} is {value}; 1 or more is expected")
+        with trained.keeping_state():
+            found = _engine.audit(self.folder, trained.parts, asked, stride, checkpoints, memory, bar(progress))
+        return Audit(found, trained.data, trained.parts.targets)
+
+    def retrain(self, folder: str | pathlib.Path, drop: Iterable[int] = (), relabel: Mapping[int, Any] | None = None, renormalise: bool = False,
+                progress: bool | Callable = True) -> "Run":
+        """Repeats the run into another folder, without some examples or with other labels: same initial weights, order and random numbers.
+
+        drop     examples whose loss gets weight 0; renormalise: the others of a batch share it
+        relabel  {example: label}, where a label is a class (its name or number) or, of a regression, the number to be predicted
+
+        The model ends with the new run's weights. With neither the new run has the hashes of the first.
         """
         trained = self._closed()
+        rows = sorted(set(numbers_of(drop, trained.data.length, "run.retrain").tolist()))
+        labels = [(int(numbers_of([example], trained.data.length, "run.retrain: relabel")), trained.data.label_of(label)) for example, label in (relabel or {}).items()]
         with trained.keeping_state():
-            rows = numbers_of(drop, trained.data.length, "run.retrain")
-            _engine.retrain(self.folder, trained.parts, str(folder), sorted(set(rows.tolist())), renormalise, bar(progress))
-        return Run(str(folder), trained)
+            _engine.retrain(self.folder, trained.parts, str(folder), rows, labels, renormalise, bar(progress))
+        return Run(str(folder), trained.relabelled(labels))
 
     def __repr__(self) -> str:
         return f"<pathkernel.Run {self.folder}, {self.steps} steps{', being made' if self._live is not None else ''}>"
@@ -397,8 +448,11 @@ def open(folder: str | pathlib.Path, *, model: torch.nn.Module, data: Any, optim
 def _trained_as(manifest: dict, model: Any, optimizer: Any, loss: Any, data: Any, class_names: list[str] | None) -> _Trained:
     o = manifest["optimizer"]
     reduction = None if loss is None or getattr(loss, "reduction", None) else manifest["reduction"]
-    return _Trained(model, optimizer, loss, data, reduction=reduction, clip_norm=o["clip_norm"], clip_value=o["clip_value"], class_names=class_names,
-                    recorded=manifest["model"])
+    trained = _Trained(model, optimizer, loss, data, reduction=reduction, clip_norm=o["clip_norm"], clip_value=o["clip_value"], class_names=class_names,
+                       recorded=manifest["model"])
+    labels = [(change["example"], change["label"]) for change in manifest["relabelled"]]
+    as_recorded = int(trained.parts.fingerprint, 16) == int(str(manifest["data_fingerprint"]), 16)
+    return trained if as_recorded or trained.data.length != manifest["examples"] else trained.relabelled(labels)  # by retrain(): the caller's data may be the original's
 
 
 def _check_same(folder: str, manifest: dict, trained: _Trained) -> None:

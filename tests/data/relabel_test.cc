@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 #include <scratch.h>
 
+#include <memory>
+
 namespace pathkernel {
 namespace {
 
@@ -41,6 +43,30 @@ TEST(Relabelled, NumbersAreNumbers) {
   EXPECT_REFUSED(InvalidInput, "one label each", relabelled(data, {{1, "1"}}));
 }
 
+/// Examples that are made when they are drawn: example i is (i, i mod 3).
+class Drawn : public ExampleSource {
+ public:
+  int64_t size() const override { return 4; }
+  Batch take(const Tensor& indices, uint64_t) const override { return {{indices.to(at::kDouble).unsqueeze(1)}, indices.remainder(3), indices}; }
+  uint64_t fingerprint() const override { return 7; }
+};
+
+TEST(Relabelled, ExamplesThatAreDrawnGetTheirLabelsThen) {
+  Dataset before = classes();
+  before.inputs = Tensor();
+  before.source = std::make_shared<Drawn>();
+  const Dataset after = relabelled(before, {{1, "10"}, {3, "10"}, {3, "dog"}});
+  const Tensor rows = at::tensor({3, 0, 1}, at::kLong);
+  EXPECT_TRUE(take(after, rows, at::kDouble, 5).targets.equal(at::tensor({1, 0, 2}, at::kLong)));
+  EXPECT_TRUE(take(before, rows, at::kDouble, 5).targets.equal(at::tensor({0, 0, 1}, at::kLong))) << "the original is left alone";
+  EXPECT_EQ(after.size(), 4);
+  EXPECT_TRUE(after.targets.equal(at::tensor({0, 2, 2, 1}, at::kLong)));
+  EXPECT_NE(fingerprint(before), fingerprint(after));
+  EXPECT_NE(fingerprint(after), fingerprint(relabelled(before, {{1, "10"}, {3, "cat"}})));
+  before.targets = Tensor();
+  EXPECT_REFUSED(InvalidInput, "known only when they are drawn", relabelled(before, {{1, "10"}}));
+}
+
 TEST(Relabelled, WhatIsNotThereIsRefused) {
   EXPECT_REFUSED(InvalidInput, "example 4", relabelled(classes(), {{4, "cat"}}));
   EXPECT_REFUSED(InvalidInput, "none of the classes: cat, dog, 10", relabelled(classes(), {{0, "bird"}}));
@@ -64,6 +90,8 @@ TEST(Relabellings, AreReadFromTwoColumns) {
   EXPECT_REFUSED(InvalidInput, "no column 'label'", read_relabellings(scratch.path("b.csv")));
   write_file(scratch.path("c.csv"), "example,label\n1,2\n-1,3\n");
   EXPECT_REFUSED(InvalidInput, "line 3: '-1'", read_relabellings(scratch.path("c.csv")));
+  write_file(scratch.path("twice.csv"), "example,label\n1,2\n3,0\n1,0\n");
+  EXPECT_REFUSED(InvalidInput, "line 4: example 1 is named a second time", read_relabellings(scratch.path("twice.csv")));
   write_file(scratch.path("d.csv"), "example,label\n");
   EXPECT_REFUSED(InvalidInput, "names no examples", read_relabellings(scratch.path("d.csv")));
 }

@@ -113,7 +113,7 @@ TEST(Table, RefusesNamingColumnAndLine) {
 }
 
 TEST(Table, ColumnOfWordsIsNoRegression) {
-  EXPECT_REFUSED(InvalidInput, "the label column 'y' holds words (line 2: 'cat'), but regression wants numbers; for classes use --loss cross-entropy",
+  EXPECT_REFUSED(InvalidInput, "the label column 'y' holds words (line 2: 'cat'), but regression wants numbers; for classes use cross-entropy",
                  table_of("a,y\n1,cat\n2,dog\n3,4\n", "y", "numbers"));
   EXPECT_REFUSED(InvalidInput, "line 4: 'dog' in the label column 'y' is not a number; leave the row out", table_of("a,y\n1,2\n3,4\n5,dog\n", "y", "numbers"));
 }

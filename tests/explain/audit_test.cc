@@ -1,6 +1,7 @@
 // How well a ranking finds known label errors, and what suspects.csv says of each suspect.
 
 #include <pathkernel/explain/audit.h>
+#include <pathkernel/explain/audit_files.h>
 
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>

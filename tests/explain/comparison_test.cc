@@ -123,7 +123,7 @@ TEST(Compare, WhatDoesNotBelongTogetherIsRefused) {
   SweepOptions few = testing::in_double("log-odds");
   few.keep = 1;
   const Ledger kept = pair.run.explain(pair.queries("test:all"), few);
-  if (kept.kept_examples.ne(3).any().item<bool>()) refused("without --keep", "test:all", kept);
+  if (kept.kept_examples.ne(3).any().item<bool>()) refused("without keep", "test:all", kept);
   Ledger foreign = pair.ledger("test:0");
   foreign.final = foreign.final + 1;
   refused("another run", "test:0", foreign);

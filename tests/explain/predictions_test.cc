@@ -52,7 +52,7 @@ TEST(Predictions, NeedAllLogits) {
     check_predictions(synthetic_ledger());
     FAIL() << "a ledger of log-odds was taken";
   } catch (const InvalidInput& e) {
-    EXPECT_TRUE(has(e.what(), "--measure logits"));
+    EXPECT_TRUE(has(e.what(), "measure logits"));
   }
 }
 

@@ -108,7 +108,9 @@ def test_tracin_says_that_it_is_no_account(flipped):
     text = run("explain", flipped, "--method", "tracin", "--checkpoints", 3, "--measure", "loss", "--queries", "test:0-9", "--out", out).stdout
     assert "nothing is claimed to add up" in text
     shown = run("show", out).stdout
-    assert "scores, not an account" in shown and "residual not measured" in shown
+    assert "scores, not an account" in shown and "measured" not in shown
+    one = run("show", out, "--query", 2).stdout
+    assert one.rstrip().endswith("the residual is what they leave of the change") and "on this path" not in one
     assert "what the scores leave of the change" in run("show", out, "--query", 2).stdout
     assert "belongs to --method path" in run("explain", flipped, "--method", "tracin", "--stride", 4, "--out", out / "x", code=2).stderr
     assert "checkpoints" in run("explain", flipped, "--method", "tracin", "--checkpoints", 1000, "--out", out / "x", code=3).stderr

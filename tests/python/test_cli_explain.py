@@ -89,7 +89,7 @@ def test_queries_from_a_file(recording, data, tmp_path):
         (["--measure", "logit:3"], ["gives 3 numbers per input"]),
         (["--rule", "simpson"], ["'simpson' is not known", "secant, gauss:Q"]),
         (["--rule", "gauss:0"], ["gauss:0"]),
-        (["--memory", "2KiB"], ["--memory", "allow more"]),
+        (["--memory", "2KiB"], ["memory allows", "allow more"]),
         (["--memory", "lots"], ["lots"]),
         (["--path-kernel"], ["path kernel", "3"]),
         (["--data", "nowhere"], ["nowhere"]),
@@ -175,7 +175,7 @@ def test_data_that_changed(recording, data):
 
 def test_drift_is_reported_or_refused(recording):
     program.change_step(recording, 5, hash="0123456789abcdef")
-    refuses(recording, "--strict", parts=["step 5", "--strict"], code=4)
+    refuses(recording, "--strict", parts=["step 5", "strict"], code=4)
     done = explain(recording)
     assert "drifted from step 5" in done.stdout and "booked as rounding" in done.stdout
     assert "drifted from step 5" in program.run("show", recording / "answers").stdout
@@ -245,7 +245,7 @@ def test_plan_refuses_what_the_run_would_refuse(recording):
     enough_for_the_ledger = plan["trace_bytes"] + plan["bytes_of_an_input"] - 1
     assert plan["ledger_bytes"] <= enough_for_the_ledger
     for arguments, parts in (
-        (["--memory", "2KiB"], ["ledger of 16 queries", "--memory", "allow more"]),
+        (["--memory", "2KiB"], ["ledger of 16 queries", "memory allows", "allow more"]),
         (["--memory", enough_for_the_ledger, "--queries", "test:0"], ["one query needs", "record with more checkpoints"]),
         (["--queries", "test:0-99"], ["row 99"]),
     ):

@@ -87,6 +87,7 @@ def test_what_makes_no_sense_is_refused(recording, tmp_path):
         assert not (tmp_path / "new").exists()
 
     new = ("--out", tmp_path / "new")
+    refused("retrain", recording, "--drop", "", *new, parts=["names no examples"])
     refused("retrain", recording, "--drop", "40", *new, parts=["there are 40"])
     refused("retrain", recording, "--drop", tmp_path / "none.txt", *new, parts=["none.txt"])
     refused("retrain", recording, "--top", "4:query=2", *new, parts=["--ledger"], code=2)

@@ -196,7 +196,7 @@ TEST(CoupledRefusals, ThePathKernel) {
   EXPECT_TRUE(ledger.settings.coupled);
   EXPECT_LE(largest(ledger.certificate.residual_to_contributions), 1e-12);
   options.path_kernel = true;
-  EXPECT_REFUSED(InvalidInput, "--path-kernel", run.explain(testing::first_inputs(data, 2), options));
+  EXPECT_REFUSED(InvalidInput, "leave the path kernel out", run.explain(testing::first_inputs(data, 2), options));
 }
 
 /// Each example for itself: nothing is said of coupling.

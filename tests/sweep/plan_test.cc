@@ -123,7 +123,7 @@ TEST(Plan, WhatDoesNotFitIsRefusedByPlanAndRunAlike) {
   };
   options.memory = plan.ledger_bytes - 1;
   both_refuse("the ledger of 24 queries over 72 draws");
-  both_refuse("(--keep ");
+  both_refuse("(keep ");
   options.keep = 2;
   options.memory = plan.trace_bytes + 1;
   both_refuse("record with more checkpoints");
@@ -156,7 +156,7 @@ TEST(Plan, BeyondTheMostNumbersAsManyAreKeptAsFit) {
   plan.fit_ledger(99999, numbers);
   EXPECT_EQ(plan.keep, 60000);
   plan.sizes.path_kernel = true;
-  EXPECT_REFUSED(InvalidInput, "leave out --keep", plan.fit_ledger(77, numbers));
+  EXPECT_REFUSED(InvalidInput, "leave out keep", plan.fit_ledger(77, numbers));
   plan.memory = 1 << 20;
   EXPECT_REFUSED(InvalidInput, "allow more", plan.fit_ledger(0, int64_t(1) << 60));
 }

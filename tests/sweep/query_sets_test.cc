@@ -227,7 +227,11 @@ TEST(QuerySets, ByClassAndFromAFile) {
   EXPECT_TRUE(at::equal(sets[1].weights, at::tensor({1.0, -2.5}, at::kDouble)));
   EXPECT_FALSE(sets[1].is_mean());
   EXPECT_EQ(sets[2].size(), 9);
-  for (const char* bad : {"103,104\n", "a: \n", "a: 99\n", "a: 103-101\n", "a: x\n", "a: 103*\n", "a: 103, 102-104\n", "a: 101*nan\n", "# nothing\n"})
+  const auto plain = read("103, 105-107  # a plain list\n108,\n");
+  ASSERT_EQ(plain.size(), 1u);
+  EXPECT_EQ(plain[0].name, "sets") << "as the file is called";
+  EXPECT_TRUE(at::equal(plain[0].members, at::tensor({3, 5, 6, 7, 8}, at::kLong)));
+  for (const char* bad : {"103,104\na: 105\n", "a: 105\n103\n", "103\n104-103\n", "103\n103\n", "sandals\n", "a: \n", "a: 99\n", "a: 103-101\n", "a: x\n", "a: 103*\n", "a: 103, 102-104\n", "a: 101*nan\n", "# nothing\n"})
     EXPECT_THROW(read(bad), InvalidInput) << bad;
   EXPECT_THROW(sets_from_file(folder.path("missing.txt"), queries), InvalidInput);
 }

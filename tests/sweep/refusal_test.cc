@@ -114,7 +114,7 @@ TEST(Refusal, QueryFiles) {
 
 TEST(Refusal, RulesAndMeasurements) {
   for (const char* name : {"secand", "", "gauss", "gauss:", "gauss:0", "gauss:65", "gauss:2x", "gauss:-1"}) EXPECT_REFUSED(InvalidInput, "is not known", GradientRule::parse(name, 1));
-  EXPECT_REFUSED(InvalidInput, "--panels 0", GradientRule::parse("secant", 0));
+  EXPECT_REFUSED(InvalidInput, "panels 0", GradientRule::parse("secant", 0));
   const auto objective = make_objective("cross-entropy");
   for (const char* name : {"logodds", "", "logit", "logit:", "logit:x", "logit:-1", "output:1.5"}) EXPECT_REFUSED(InvalidInput, "is not known", make_measurement(name, *objective, {}));
 
@@ -137,7 +137,7 @@ TEST(Refusal, ClassesOfANetworkWithOneOutput) {
   line.inputs = at::arange(6, at::kDouble).unsqueeze(1);
   line.targets = at::arange(6, at::kDouble).tanh();
   const RecordedRun run(testing::network("mlp:1-4-1", "tanh"), line, testing::manifest({.lr = 0.01}, "mse", 3), shuffled_batches(6, 3, 1, 3));
-  for (const char* name : {"log-odds", "margin", "log-prob"}) EXPECT_REFUSED(InvalidInput, "use --measure output:0", run.explain(testing::first_inputs(line, 2), testing::in_double(name)));
+  for (const char* name : {"log-odds", "margin", "log-prob"}) EXPECT_REFUSED(InvalidInput, "use measure output:0", run.explain(testing::first_inputs(line, 2), testing::in_double(name)));
 }
 
 TEST(Refusal, InputsOfAnotherKind) {
@@ -162,10 +162,10 @@ TEST(Refusal, TooLittleMemoryOrPrecision) {
   const RecordedRun run = some_run();
   SweepOptions options = testing::in_double("log-odds");
   options.memory = 1000;
-  EXPECT_REFUSED(InvalidInput, "--memory", run.explain(testing::first_inputs(run.data(), 2), options));
+  EXPECT_REFUSED(InvalidInput, "memory allows", run.explain(testing::first_inputs(run.data(), 2), options));
   options = testing::in_double("log-odds");
   options.precision = at::kFloat;
-  EXPECT_REFUSED(InvalidInput, "--precision double", run.explain(testing::first_inputs(run.data(), 2), options));
+  EXPECT_REFUSED(InvalidInput, "precision double", run.explain(testing::first_inputs(run.data(), 2), options));
 }
 
 TEST(Refusal, AnotherModelOrOtherData) {

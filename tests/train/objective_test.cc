@@ -88,18 +88,18 @@ TEST(Objective, ChecksTheTargetsOfTheData) {
   const Dataset shares = dataset(at::tensor({0.0, 0.25, 1.0}, at::kDouble)), numbers = dataset(at::tensor({0.0, 2.5}, at::kDouble));
   for (const char* name : {"cross-entropy", "label-smoothing:0.1", "hinge"}) {
     make_objective(name)->check(three);
-    EXPECT_REFUSED(InvalidInput, "these data has numbers as targets; use --loss mse", (make_objective(name)->check(numbers), 0));
+    EXPECT_REFUSED(InvalidInput, "these data has numbers as targets; use mse", (make_objective(name)->check(numbers), 0));
     EXPECT_REFUSED(InvalidInput, "all the same (cat)", (make_objective(name)->check(dataset(at::tensor({0, 0}, at::kLong), {"cat"})), 0));
   }
   for (const char* name : {"mse", "huber:1"}) {
     make_objective(name)->check(numbers);
-    EXPECT_REFUSED(InvalidInput, "these data has class labels; use --loss cross-entropy", (make_objective(name)->check(two), 0));
+    EXPECT_REFUSED(InvalidInput, "these data has class labels; use cross-entropy", (make_objective(name)->check(two), 0));
   }
   const auto bce = make_objective("bce-with-logits");
   bce->check(two);
   bce->check(shares);
-  EXPECT_REFUSED(InvalidInput, "these data has 3 classes; use --loss cross-entropy", (bce->check(three), 0));
-  EXPECT_REFUSED(InvalidInput, "go from 0 to 2.5; for regression use --loss mse", (bce->check(numbers), 0));
+  EXPECT_REFUSED(InvalidInput, "these data has 3 classes; use cross-entropy", (bce->check(three), 0));
+  EXPECT_REFUSED(InvalidInput, "go from 0 to 2.5; for regression use mse", (bce->check(numbers), 0));
 }
 
 }  // namespace
