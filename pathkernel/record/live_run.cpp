@@ -37,7 +37,7 @@ struct LiveRun::Impl {
     if (over) throw InvalidInput(fmt::format("run: it is over after {} steps; record another, or open this one to explain it", outcome.steps));
   }
 
-  /// What the log's last line is about, cheap to compare: a tensor's version counts what was written into it.
+  /// What the log's last line is about. A tensor's version counts what is written into it, but for what goes around it (.data, numpy).
   void remember() {
     versions.clear();
     for (const NamedTensor& t : state()) versions.push_back(t.tensor._version());
@@ -46,13 +46,14 @@ struct LiveRun::Impl {
 
   /// @throws InvalidInput where somebody wrote into weights or buffers since the last step
   void check_untouched() const {
+    if (format::state_hash(model.parameters(), model.buffers()) == last_hash) return;
+    std::string which = "a weight or buffer";
     const NamedTensors now = state();
-    for (size_t k = 0; k < now.size() && k < versions.size(); ++k) {
-      if (now[k].tensor._version() == versions[k] || format::state_hash(model.parameters(), model.buffers()) == last_hash) continue;
-      throw InvalidInput(fmt::format("run: '{}' was changed since {}, not by a step of this run, so that the run could not be repeated; leave the model's weights and "
-                                     "buffers alone between steps (evaluate in eval mode), or record anew from the changed weights",
-                                     now[k].name, outcome.steps == 0 ? "the recording began" : fmt::format("step {}", outcome.steps - 1)));
-    }
+    for (size_t k = now.size(); k-- > 0;)
+      if (now[k].tensor._version() != versions.at(k)) which = fmt::format("'{}'", now[k].name);
+    throw InvalidInput(fmt::format("run: {} was changed since {}, not by a step of this run, so that the run could not be repeated; leave the model's weights and "
+                                   "buffers alone between steps (evaluate in eval mode), or record anew from the changed weights",
+                                   which, outcome.steps == 0 ? "the recording began" : fmt::format("step {}", outcome.steps - 1)));
   }
 
   NamedTensors state() const {

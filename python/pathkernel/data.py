@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -61,6 +61,13 @@ def stack(tensors: list[torch.Tensor], indices: list[int], what: str) -> torch.T
     return torch.stack(tensors)
 
 
+def check_finite(inputs: list[torch.Tensor], numbers: Sequence[int]) -> None:
+    for tensor in inputs:
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            row = int((~torch.isfinite(tensor.reshape(len(tensor), -1)).all(1)).nonzero()[0])
+            raise InvalidInput(f"data: the input of item {numbers[row]} holds NaN or infinite numbers; mend it or leave it out")
+
+
 def numbers_of(indices: Any, length: int, what: str) -> torch.Tensor:
     """Numbers of examples, int64 [n]. @throws InvalidInput for masks, fractions, and numbers outside the data set"""
     rows = torch.as_tensor(indices if isinstance(indices, (torch.Tensor, numpy.ndarray)) else list(indices))
@@ -114,7 +121,9 @@ class Source:
         with SameDraws() as draws:
             for i in looked_at:
                 structure, inputs, target = self._item(i, draws, 0)
-                self.structure = self.structure or structure
+                if self.structure is None:
+                    self.structure, self.dims = structure, [t.dim() for t in inputs]
+                check_finite([t.unsqueeze(0) for t in inputs], [i])
                 targets.append(target)
                 hashes.append(_engine.hash_of([*inputs, target]) - 2**63)
         self.fingerprint = _engine.hash_of([torch.tensor(hashes)])
@@ -139,6 +148,7 @@ class Source:
             if item[0] != self.structure:
                 raise InvalidInput(f"data: the input of item {i} is {item[0]}, but that of item 0 is {self.structure}; all items should be alike")
         inputs = [stack([item[1][k] for item in items], numbers, "inputs") for k in range(len(items[0][1]))]
+        check_finite(inputs, numbers)
         return inputs, stack([item[2] for item in items], numbers, "targets")
 
 
@@ -155,13 +165,11 @@ class Data:
             self.inputs, self.targets = (tensor_of(d, "data").cpu().contiguous() for d in data)
             if len(self.inputs) != len(self.targets) or len(self.inputs) == 0:
                 raise InvalidInput(f"data: {len(self.inputs)} inputs and {len(self.targets)} targets; as many of both, and at least one, are expected")
-            if self.inputs.is_floating_point() and not bool(torch.isfinite(self.inputs).all()):
-                row = int((~torch.isfinite(self.inputs.flatten(1)).all(1)).nonzero()[0])
-                raise InvalidInput(f"data: the input of item {row} holds NaN or infinite numbers")
-            self.name, self.length = "tensors", len(self.inputs)
+            check_finite([self.inputs], range(len(self.inputs)))
+            self.name, self.length, self.dims = "tensors", len(self.inputs), [self.inputs.dim() - 1]
         else:
             self.source = Source(data)
-            self.structure, self.targets = self.source.structure, self.source.targets
+            self.structure, self.targets, self.dims = self.source.structure, self.source.targets, self.source.dims
             self.name, self.length = type(data).__name__, len(self.source)
         self.class_names: list[str] = []
         given = class_names or getattr(data, "classes", None)

@@ -15,33 +15,54 @@ HELD = " held in eval: "
 
 
 class Structure:
-    """How an input or output is made of tensors: one tensor, a tuple of them, or a dict of them."""
+    """How an input or output is made of tensors: one tensor, a tuple (of tensors, tuples, dicts, None), or a dict of tensors."""
 
-    def __init__(self, kind: str, keys: list = ()):  # "tensor" | "tuple" | "dict"
-        self.kind, self.keys = kind, list(keys)
+    def __init__(self, kind: str, keys: Sequence = (), parts: Sequence["Structure"] = ()):  # "tensor" | "none" | "tuple" | "dict"
+        self.kind, self.keys, self.parts = kind, list(keys), list(parts)
 
     @staticmethod
     def of(value: Any, what: str) -> tuple["Structure", list[torch.Tensor]]:
+        """The structure, and its tensors in order."""
+        found = Structure._of(value)
+        if found is None or not found[1]:
+            raise InvalidInput(f"{what} is {describe(value)}; a tensor, a tuple of tensors or a dict of tensors is expected")
+        return found
+
+    @staticmethod
+    def _of(value: Any) -> tuple["Structure", list[torch.Tensor]] | None:
+        if value is None:
+            return Structure("none"), []
         if isinstance(value, torch.Tensor):
             return Structure("tensor"), [value]
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping):  # what else an output class holds (caches) is no output
             named = {k: v for k, v in value.items() if isinstance(v, torch.Tensor)}
-            if named:
-                return Structure("dict", list(named)), list(named.values())
-        elif isinstance(value, Sequence) and value and all(isinstance(v, torch.Tensor) for v in value):
-            return Structure("tuple", range(len(value))), list(value)
-        raise InvalidInput(f"{what} is {describe(value)}; a tensor, a tuple of tensors or a dict of tensors is expected")
+            return Structure("dict", list(named), [Structure("tensor")] * len(named)), list(named.values())
+        if not isinstance(value, (tuple, list)):
+            return None
+        found = [Structure._of(v) for v in value]
+        if any(part is None for part in found):
+            return None
+        return Structure("tuple", parts=[part for part, _ in found]), [t for _, tensors in found for t in tensors]
 
-    def pack(self, tensors: list[torch.Tensor]) -> Any:
+    def pack(self, tensors: Sequence[torch.Tensor]) -> Any:
+        return self._pack(iter(tensors))
+
+    def _pack(self, tensors: Iterator[torch.Tensor]) -> Any:
         if self.kind == "tensor":
-            return tensors[0]
-        return tuple(tensors) if self.kind == "tuple" else Named(zip(self.keys, tensors))
+            return next(tensors)
+        if self.kind == "none":
+            return None
+        packed = [part._pack(tensors) for part in self.parts]
+        return tuple(packed) if self.kind == "tuple" else Named(zip(self.keys, packed))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Structure) and (self.kind, self.keys) == (other.kind, other.keys)
+        return isinstance(other, Structure) and (self.kind, self.keys, self.parts) == (other.kind, other.keys, other.parts)
 
     def __repr__(self) -> str:
-        return {"tensor": "a tensor", "tuple": f"{len(self.keys)} tensors", "dict": f"tensors named {', '.join(map(str, self.keys))}"}[self.kind]
+        if self.kind == "tuple":
+            plain = all(part.kind == "tensor" for part in self.parts)
+            return f"{len(self.parts)} tensors" if plain else f"({', '.join(map(repr, self.parts))})"
+        return {"tensor": "a tensor", "none": "None", "dict": f"tensors named {', '.join(map(str, self.keys))}"}[self.kind]
 
 
 class Named(dict):
@@ -79,6 +100,7 @@ class Network:
         #: Submodules that are in eval mode while the network trains (frozen batch norm): they stay so at every step.
         self.held_in_eval = [name for name, m in module.named_modules() if name and not m.training] if module.training else []
         self.inputs: Structure | None = None
+        self.input_dims: list[int] | None = None  # of one example's tensors
         self.outputs: Structure | None = None
 
     @property
@@ -97,8 +119,10 @@ class Network:
             module.training = training and name not in held
 
     def forward(self, *tensors: torch.Tensor) -> list[torch.Tensor]:
-        named = self.inputs is not None and self.inputs.kind == "dict"
-        result = self.module(**dict(zip(self.inputs.keys, tensors))) if named else self.module(*tensors)
+        inputs = self.inputs.pack(tensors) if self.inputs is not None else tensors
+        if isinstance(inputs, torch.Tensor):
+            inputs = (inputs,)
+        result = self.module(**inputs) if isinstance(inputs, dict) else self.module(*inputs)
         self.outputs, flat = Structure.of(result, f"what {type(self.module).__name__} returned")
         return flat
 

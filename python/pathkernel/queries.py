@@ -51,6 +51,9 @@ class Queries:
         structure, tensors = Structure.of(inputs, "queries: the inputs")
         if network.inputs is not None and structure != network.inputs:
             raise InvalidInput(f"queries: an input is {structure}, but the model was trained on {network.inputs}")
+        for tensor, dims in zip(tensors, network.input_dims or []):
+            if tensor.dim() == dims:
+                raise InvalidInput(f"queries: {describe(tensor)} is one input; a batch of them is expected (of a single one: x[None])")
         n = tensors[0].shape[0]
         targets = None if self.targets is None else tensor_of(self.targets, "queries: the targets")
         if targets is not None and (targets.dim() == 0 or targets.shape[0] != n):

@@ -7,6 +7,7 @@ import copy
 import inspect
 import json
 import pathlib
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -35,7 +36,7 @@ class _Trained:
         self.labels: list[tuple[int, str]] = []  # that are other than the data's own
         loss = MODULES[loss]() if loss in MODULES else loss
         self.network, self.data = Network(model), Data(data, class_names, of_numbers(loss))
-        self.network.inputs = self.data.structure
+        self.network.inputs, self.network.input_dims = self.data.structure, self.data.dims
         if recorded is not None:
             self.network.hold_as(recorded)
         self.optimizer = None
@@ -269,8 +270,20 @@ class Run:
         """
         asked, options = self._asked(**{k: v for k, v in locals().items() if k != "self"})
         with self._trained.keeping_state():
-            ledger = _engine.sweep(self.folder, self._trained.parts, asked, options, bar(progress))
-        return Ledger(ledger, pictures_of(self._trained.data, asked))
+            ledger = Ledger(_engine.sweep(self.folder, self._trained.parts, asked, options, bar(progress)), pictures_of(self._trained.data, asked))
+        self._warn(ledger, complete=rule == "secant" or rule.endswith("closed"))
+        return ledger
+
+    def _warn(self, ledger: Ledger, complete: bool) -> None:
+        """complete: the residual should be no more than rounding."""
+        certificate = ledger.certificate
+        if not certificate.replay_exact:
+            warnings.warn(f"{self.folder}: repeated, step {certificate.first_drift} gave other weights than were recorded, and the difference is booked as rounding; "
+                          "run.verify() looks closer, strict=True refuses", stacklevel=3)
+        times = float(torch.nan_to_num(ledger._engine.residual.abs() / ledger._engine.residual_of_rounding).max()) if len(ledger.queries) else 0.0
+        if complete and times > 1:
+            warnings.warn(f"{self.folder}: the residual is up to {times:.2g} times what rounding explains; look at the run before trusting the shares "
+                          "(run.verify(), or precision='double')", stacklevel=3)
 
     def plan(self, queries: Any, measure: str | Callable = "log-odds", **options: Any) -> dict:
         """What explain() with the same arguments would take: bytes, chunks, disk, expected seconds; "text" says it in lines."""
