@@ -9,7 +9,7 @@ help:
 	@echo "make test    build, and run every test"
 	@echo "make crash   kill the program at a hundred random moments each of training and explaining, and compare what comes out"
 	@echo "make bench   build, and time the sweep and TracIn against training"
-	@echo "make bench-python   the same for a language model of ten million parameters, from Python"
+	@echo "make bench-python   the same for a language model of ten million parameters, from Python; tangent kernels against torch.func"
 	@echo "make study   how good the shares' stated uncertainty is, against fine quadrature; and what contributions say of removals"
 	@echo "make study-audit   which ranking finds planted label errors best, on MNIST and Fashion-MNIST (an hour; LIMIT=20000 takes a third)"
 	@echo "make build   the program build/pathkernel; then cmake --install build --prefix DIR"
@@ -56,6 +56,7 @@ bench: build
 # A Transformer of ten million parameters, from Python; minutes.
 bench-python: build
 	@.venv/bin/python bench/transformer_bench.py $(BUILD)
+	@.venv/bin/python bench/tangent_bench.py $(BUILD)
 
 # How good the certificate's E is, on real runs against fine quadrature; how far contributions foretell removals. Some minutes each.
 study: build

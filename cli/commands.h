@@ -34,5 +34,6 @@ void add_audit(CLI::App& app);
 void add_theorem(CLI::App& app);
 void add_spectrum(CLI::App& app);
 void add_kernel(CLI::App& app);
+void add_tangent(CLI::App& app);
 
 }  // namespace pathkernel::cli

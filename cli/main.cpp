@@ -83,5 +83,6 @@ int main(int argc, char** argv) {
   cli::add_theorem(app);
   cli::add_spectrum(app);
   cli::add_kernel(app);
+  cli::add_tangent(app);
   return run(app, argc, argv);
 }

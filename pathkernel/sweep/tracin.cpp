@@ -18,8 +18,8 @@
 #include <pathkernel/sweep/evaluation.h>
 #include <pathkernel/sweep/measurement.h>
 #include <pathkernel/sweep/query_infos.h>
-#include <pathkernel/tangent/catcher.h>
 #include <pathkernel/tangent/contraction.h>
+#include <pathkernel/tangent/example_gradients.h>
 
 #include <algorithm>
 #include <cmath>
@@ -50,25 +50,6 @@ std::vector<int64_t> chosen_checkpoints(const Recording& recording, int64_t coun
   if (!fewer && int64_t(chosen.size()) < count)
     throw InvalidInput(fmt::format("tracin: {} checkpoints spread over the run are asked for, and only {} of the recorded ones lie near; ask for fewer", count, chosen.size()));
   return chosen;
-}
-
-/// Per-example gradients of several values of each example, [n, K], in eval mode: what autograd does, factored.
-std::vector<FactorSet> gradients_of(Model& model, const Tensors& inputs, const Tensor& targets, const std::function<Tensor(const Tensors&)>& values, Tensor* found = nullptr) {
-  const at::AutoGradMode on(true);
-  const NamedTensors parameters = model.parameters();
-  Tensors examples = inputs;
-  if (targets.defined()) examples.push_back(targets);
-  Catcher catcher(parameters, model.buffers(), examples);
-  const Tensor of_examples = values(model.forward(inputs, Mode::eval));
-  catcher.forward_done();
-  const int64_t K = of_examples.size(1);
-  std::vector<FactorSet> sets;
-  for (int64_t k = 0; k < K; ++k) {
-    catcher.backward(of_examples.select(1, k).sum(), /*retain_graph=*/k + 1 < K);
-    sets.push_back(catcher.take());
-  }
-  if (found != nullptr) *found = of_examples.detach();
-  return sets;
 }
 
 /// ⟨g_i, h_q⟩ [n, m]
@@ -205,7 +186,7 @@ class Scores {
     for (FactorSet& set : all) set.parameters.resize(L), set.examples = queries_.asked();
     for (const Piece& piece : pieces_) {
       Tensor values;
-      const std::vector<FactorSet> part = gradients_of(model_, piece.inputs, piece.targets, [&](const Tensors& outputs) { return piece.measurement->values(outputs); }, &values);
+      const std::vector<FactorSet> part = example_gradients(model_, piece.inputs, piece.targets, [&](const Tensors& outputs) { return piece.measurement->values(outputs); }, &values);
       if (step != recording_.steps()) book_values(step, piece, values);
       for (size_t k = 0; k < all.size(); ++k) {
         for (size_t l = 0; l < L; ++l) {
@@ -229,7 +210,7 @@ class Scores {
   void add(const std::vector<FactorSet>& asked, size_t c, int64_t first, int64_t count, double eta) {
     const Batch batch = take(data_, at::arange(first, first + count, at::kLong), dtype_);
     Tensor losses;
-    const FactorSet g = std::move(gradients_of(model_, batch.inputs, batch.targets, [&](const Tensors& outputs) {
+    const FactorSet g = std::move(example_gradients(model_, batch.inputs, batch.targets, [&](const Tensors& outputs) {
       if (steps_[c] == recording_.steps() && out_.predicted.defined()) out_.predicted.narrow(0, first, count).copy_(outputs[0].detach().argmax(1));
       return objective().losses(outputs, batch.targets).unsqueeze(1);
     }, &losses)[0]);

@@ -30,7 +30,8 @@ from .comparison import Comparison, compare
 from .ledger import Ledger, load_ledger
 from .queries import Queries
 from .run import Run, open, record, resume
+from .tangents import tangent_kernel
 
 __version__ = _engine.version
 
-__all__ = ["Audit", "Comparison", "CorruptData", "Diverged", "InvalidInput", "InvariantViolated", "Ledger", "Queries", "ReplayMismatch", "Run", "compare", "load_ledger", "open", "record", "resume"]
+__all__ = ["Audit", "Comparison", "CorruptData", "Diverged", "InvalidInput", "InvariantViolated", "Ledger", "Queries", "ReplayMismatch", "Run", "compare", "load_ledger", "open", "record", "resume", "tangent_kernel"]

@@ -23,6 +23,7 @@ from .network import Network, keeping_state, own_random_numbers
 from .optimizers import Optimizer
 from .progress import bar
 from .queries import Queries, measure_of, sets_of
+from .tangents import check_form, inputs_of
 
 DTYPES = {"float": torch.float32, "double": torch.float64}
 
@@ -351,6 +352,24 @@ class Run:
         with trained.keeping_state():
             found = _engine.audit(self.folder, trained.parts, asked, stride, checkpoints, memory, bar(progress))
         return Audit(found, trained.data, trained.parts.targets)
+
+    def tangent_kernel(self, x: Any, y: Any = None, at: int | None = None, form: str = "full", memory: int = 4 << 30, progress: bool | Callable = True) -> torch.Tensor:
+        """The tangent kernel of the network at the beginning of a step (0: untrained; None: trained); x, y, form as for pathkernel.tangent_kernel."""
+        trained, dtype = self._closed(), DTYPES[self.manifest["dtype"]]
+        step = self.steps if at is None else at
+        with trained.keeping_state():
+            return _engine.tangent_kernel_at(self.folder, trained.parts, step, inputs_of(trained.network, x, dtype), inputs_of(trained.network, y, dtype), check_form(form), memory,
+                                             bar(progress))
+
+    def path_kernel(self, x: Any, y: Any = None, every: int = 1, form: str = "trace", memory: int = 4 << 30, progress: bool | Callable = True) -> torch.Tensor:
+        """The path kernel ∫ Θ_t(x, y) dt (Domingos 2020; theory 1) as the left sum Σ_s η_s Θ(x, y; w_s) over the run's steps.
+
+        every: steps that share a tangent kernel. x, y, form as for pathkernel.tangent_kernel.
+        """
+        trained, dtype = self._closed(), DTYPES[self.manifest["dtype"]]
+        with trained.keeping_state():
+            return _engine.path_kernel(self.folder, trained.parts, every, inputs_of(trained.network, x, dtype), inputs_of(trained.network, y, dtype), check_form(form), memory,
+                                       bar(progress))
 
     def retrain(self, folder: str | pathlib.Path, drop: Iterable[int] = (), relabel: Mapping[int, Any] | None = None, renormalise: bool = False,
                 progress: bool | Callable = True) -> "Run":

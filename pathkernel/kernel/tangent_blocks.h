@@ -1,0 +1,17 @@
+#pragma once
+
+#include <pathkernel/kernel/tangent_kernel.h>
+#include <pathkernel/tangent/factors.h>
+
+#include <vector>
+
+namespace pathkernel {
+
+/// ⟨g_io, h_jp⟩ of one parameter, in the form's shape, between the gradients of O outputs of n and of m inputs.
+/// @param g, h  one list for each output; aligned: the lists of all outputs have the same uses of the parameter
+/// @return undefined where the parameter took no part
+/// Where a use's one side is that of every output (a layer's input), its Gram matrix is made once: the product of sums over the sides
+/// costs 2nm(O²·out + in) operations for the full form, 2nm(O·out + in) for the others, against 2nm·O²·out·in written out.
+Tensor tangent_block(const std::vector<FactorList>& g, const std::vector<FactorList>& h, int64_t n, int64_t m, TangentForm form);
+
+}  // namespace pathkernel

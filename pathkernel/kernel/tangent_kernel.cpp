@@ -1,0 +1,146 @@
+#include <pathkernel/kernel/tangent_kernel.h>
+
+#include <pathkernel/core/bytes.h>
+#include <pathkernel/core/error.h>
+#include <pathkernel/kernel/tangent_blocks.h>
+#include <pathkernel/tangent/contraction.h>
+#include <pathkernel/tangent/coupled_batch.h>
+#include <pathkernel/tangent/example_gradients.h>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/zeros.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace pathkernel {
+namespace {
+
+int64_t count_of(const Tensors& inputs) { return inputs.empty() || inputs.front().dim() == 0 ? 0 : inputs.front().size(0); }
+
+Tensors rows(const Tensors& inputs, int64_t first, int64_t count) {
+  Tensors some;
+  for (const Tensor& t : inputs) some.push_back(t.narrow(0, first, count));
+  return some;
+}
+
+Tensor first_output(const Tensors& outputs) { return outputs.at(0).flatten(1); }
+
+/// Jacobians of a block of inputs, factored: [parameter][output].
+class Jacobians {
+ public:
+  Jacobians(Model& model, const Tensors& inputs) : count(count_of(inputs)) {
+    const std::vector<FactorSet> sets = example_gradients(model, inputs, {}, first_output);
+    for (size_t l = 0; l < model.parameters().size(); ++l) {
+      of.emplace_back();
+      for (const FactorSet& set : sets) of.back().push_back(set.parameters[l]);
+    }
+  }
+
+  int64_t count;
+  std::vector<std::vector<FactorList>> of;
+};
+
+class TangentKernel {
+ public:
+  TangentKernel(Model& model, const Tensors& x, const Tensors& y, const TangentOptions& options)
+      : model_(model), x_(x), y_(y.empty() ? x : y), symmetric_(y.empty()), options_(options), n_(count_of(x)), m_(count_of(y_)) {
+    if (n_ == 0 || m_ == 0) throw InvalidInput("tangent_kernel: no inputs were given");
+    const at::NoGradGuard no_grad;
+    const Tensor z = first_output(model.forward(rows(x, 0, 1), Mode::eval));
+    O_ = z.size(1);
+    options_of_result_ = z.options();
+    block_ = size_of_blocks(z.element_size());
+    check_owners();
+  }
+
+  Tensor run() {
+    Tensor all = at::zeros(shape(n_, m_), options_of_result_);
+    const int64_t blocks_n = (n_ + block_ - 1) / block_, blocks_m = (m_ + block_ - 1) / block_;
+    int64_t done = 0;
+    const int64_t pairs = symmetric_ ? blocks_n * (blocks_n + 1) / 2 : blocks_n * blocks_m;
+    for (int64_t i = 0; i < n_; i += block_) {
+      const Jacobians g(model_, rows(x_, i, std::min(block_, n_ - i)));
+      for (int64_t j = 0; j < (symmetric_ ? i + 1 : m_); j += block_) {
+        const bool diagonal = symmetric_ && j == i;
+        const Jacobians h = diagonal ? g : Jacobians(model_, rows(y_, j, std::min(block_, m_ - j)));
+        Tensor tile = product(g, diagonal ? g : h);
+        if (diagonal) tile = (tile + mirrored(tile)) * 0.5;  // a matrix product sums the two halves in different orders
+        all.narrow(0, i, g.count).narrow(1, j, h.count).copy_(tile);
+        if (symmetric_ && !diagonal) all.narrow(0, j, h.count).narrow(1, i, g.count).copy_(mirrored(tile));
+        if (options_.progress) options_.progress("tangent kernel", ++done, pairs);
+      }
+    }
+    return all;
+  }
+
+ private:
+  std::vector<int64_t> shape(int64_t n, int64_t m) const {
+    if (options_.form == TangentForm::full) return {n, m, O_, O_};
+    if (options_.form == TangentForm::diagonal) return {n, m, O_};
+    return {n, m};
+  }
+
+  Tensor mirrored(const Tensor& tile) const {
+    const Tensor t = tile.transpose(0, 1);
+    return options_.form == TangentForm::full ? t.transpose(2, 3) : t;
+  }
+
+  Tensor product(const Jacobians& g, const Jacobians& h) const {
+    Tensor sum = at::zeros(shape(g.count, h.count), options_of_result_);
+    for (size_t l = 0; l < g.of.size(); ++l) {
+      const Tensor part = tangent_block(g.of[l], &g == &h ? g.of[l] : h.of[l], g.count, h.count, options_.form);
+      if (part.defined()) sum.add_(part);
+    }
+    return sum;
+  }
+
+  /// Inputs of a block: their gradients by the widest parameter written out for every output, twice, and the block of the result.
+  int64_t size_of_blocks(int64_t element) const {
+    int64_t widest = 1;
+    for (const auto& [name, tensor] : model_.parameters()) widest = std::max(widest, tensor.numel());
+    int64_t result = element;
+    for (const int64_t size : shape(n_, m_)) result *= size;
+    const int64_t each = 2 * O_ * widest * element, left = options_.memory - result;
+    if (left < each)
+      throw InvalidInput(fmt::format("tangent_kernel: {} inputs and {}, with {} outputs, take {} for the result and {} at least for the work, but {} are allowed; ask for the "
+                                     "trace, for fewer inputs, or allow more",
+                                     n_, m_, O_, print_bytes(result), print_bytes(each), print_bytes(options_.memory)));
+    const int64_t fits = left / each;
+    if (options_.block > fits) throw InvalidInput(fmt::format("tangent_kernel: blocks of {} inputs do not fit {}; {} would", options_.block, print_bytes(options_.memory), fits));
+    return options_.block > 0 ? options_.block : std::min<int64_t>(fits, 256);
+  }
+
+  /// That an output depends on its own input alone: the gradients of outputs weighted 1, 2, … are 1, 2, … times as large.
+  void check_owners() const {
+    const int64_t n = std::min<int64_t>(n_, 4);
+    const auto weighted = [&](const Tensors& outputs) {
+      const Tensor sum = first_output(outputs).sum(1, true);
+      return at::cat({sum, sum * at::arange(1, n + 1, sum.options()).unsqueeze(1)}, 1);
+    };
+    const std::vector<FactorSet> sets = example_gradients(model_, rows(x_, 0, n), {}, weighted);
+    const NamedTensors parameters = model_.parameters();
+    for (size_t l = 0; l < parameters.size(); ++l) {
+      const Tensor once = inner(sets[0].parameters[l], sets[0].parameters[l], n, n), many = inner(sets[1].parameters[l], sets[0].parameters[l], n, n);
+      const double scale = many.abs().max().item<double>(), off = (many - once * at::arange(1, n + 1, once.options()).unsqueeze(1)).abs().max().item<double>();
+      if (off > (once.scalar_type() == at::kDouble ? 1e-9 : 1e-3) * scale)
+        throw CoupledBatch(fmt::format("tangent_kernel: the gradient of '{}' does not split by input (deviation {:.2g} of the largest): the network's outputs depend on other inputs "
+                                       "of their batch too", parameters[l].name, off / scale));
+    }
+  }
+
+  Model& model_;
+  const Tensors &x_, &y_;
+  bool symmetric_;
+  const TangentOptions& options_;
+  int64_t n_, m_, O_ = 0, block_ = 0;
+  at::TensorOptions options_of_result_;
+};
+
+}  // namespace
+
+Tensor tangent_kernel(Model& model, const Tensors& x, const Tensors& y, const TangentOptions& options) { return TangentKernel(model, x, y, options).run(); }
+
+}  // namespace pathkernel

@@ -1,0 +1,49 @@
+"""Tangent kernels of networks of finite width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from . import _engine
+from ._engine import InvalidInput
+from .network import Network, Structure, keeping_state
+from .progress import bar
+from .queries import Queries
+
+FORMS = ("full", "trace", "diagonal")
+
+
+def check_form(form: str) -> str:
+    if form not in FORMS:
+        raise InvalidInput(f"tangent kernel: form is {form!r}; 'full', 'trace' or 'diagonal' is expected")
+    return form
+
+
+def inputs_of(network: Network, inputs: Any, dtype: torch.dtype) -> list[torch.Tensor]:
+    """Flat tensors of a batch; none for None."""
+    return [] if inputs is None else Queries(inputs).for_engine(network, dtype)["inputs"]
+
+
+def tangent_kernel(model: torch.nn.Module, x: Any, y: Any = None, form: str = "full", memory: int = 4 << 30, progress: bool | Callable = False) -> torch.Tensor:
+    """The empirical tangent kernel Θ_op(x_i, y_j) = ⟨∂f_o(x_i)/∂w, ∂f_p(y_j)/∂w⟩ over all parameters that require gradients (Jacot et al. 2018), in eval mode.
+
+    x, y    inputs as the model takes a batch of them, [n, ...] and [m, ...]; y=None: Θ(x, x), exactly symmetric
+    form    "full" [n, m, O, O]; "trace" [n, m], the sum over the outputs; "diagonal" [n, m, O]
+    memory  bytes for the result and the work
+
+    From the layers' factors, without Jacobians: for a linear layer the product of two small Gram matrices. The outputs are the numbers of
+    the model's first output tensor. InvalidInput for inputs that do not fit, and where the result would not fit the memory.
+    """
+    network = Network(model)
+    weights = [p for p in network.module.parameters() if p.requires_grad]
+    if not weights:
+        raise InvalidInput("tangent_kernel: the model has no parameters that require gradients")
+    network.inputs = Structure.of(x if not isinstance(x, (list, tuple)) else tuple(x), "x")[0]
+    none = {"name": "none", "class_names": [], "targets": None, "inputs": None, "source": None}
+    parts = _engine.Parts(network.module, network.forward, network.set_mode, network.specification, None, None, {}, none)
+    dtype = weights[0].dtype
+    with keeping_state(network, None):
+        return _engine.tangent_kernel(parts, inputs_of(network, x, dtype), inputs_of(network, y, dtype), check_form(form), memory, bar(progress))
