@@ -35,5 +35,6 @@ void add_theorem(CLI::App& app);
 void add_spectrum(CLI::App& app);
 void add_kernel(CLI::App& app);
 void add_tangent(CLI::App& app);
+void add_evolution(CLI::App& app);
 
 }  // namespace pathkernel::cli

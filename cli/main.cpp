@@ -84,5 +84,6 @@ int main(int argc, char** argv) {
   cli::add_spectrum(app);
   cli::add_kernel(app);
   cli::add_tangent(app);
+  cli::add_evolution(app);
   return run(app, argc, argv);
 }

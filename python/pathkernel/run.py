@@ -23,7 +23,7 @@ from .network import Network, keeping_state, own_random_numbers
 from .optimizers import Optimizer
 from .progress import bar
 from .queries import Queries, measure_of, sets_of
-from .tangents import check_form, inputs_of
+from .tangents import KernelMoment, check_form, inputs_of
 
 DTYPES = {"float": torch.float32, "double": torch.float64}
 
@@ -370,6 +370,19 @@ class Run:
         with trained.keeping_state():
             return _engine.path_kernel(self.folder, trained.parts, every, inputs_of(trained.network, x, dtype), inputs_of(trained.network, y, dtype), check_form(form), memory,
                                        bar(progress))
+
+    def kernel_evolution(self, probe: Any, steps: Iterable[int] = (), count: int = 9, memory: int = 4 << 30, progress: bool | Callable = True) -> list[KernelMoment]:
+        """How the tangent kernel changed while the network trained: lazy or active (theory 10). Computed in float64.
+
+        probe: (inputs, targets) of four examples or more; steps: where to look (None given: `count` evenly spaced ones, start and end among them).
+        """
+        trained = self._closed()
+        asked = self._queries(probe)
+        if asked["targets"] is None:
+            raise InvalidInput("kernel_evolution: the targets of the probe are needed; give (inputs, targets)")
+        with trained.keeping_state():
+            found = _engine.kernel_evolution(self.folder, trained.parts, asked["inputs"], asked["targets"], list(steps), count, memory, bar(progress))
+        return [KernelMoment(**moment) for moment in found]
 
     def retrain(self, folder: str | pathlib.Path, drop: Iterable[int] = (), relabel: Mapping[int, Any] | None = None, renormalise: bool = False,
                 progress: bool | Callable = True) -> "Run":

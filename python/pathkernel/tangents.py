@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +15,28 @@ from .progress import bar
 from .queries import Queries
 
 FORMS = ("full", "trace", "diagonal")
+
+
+@dataclass(frozen=True)
+class KernelMoment:
+    """The tangent kernel K (trace form) of a recorded network on a fixed set of inputs at one moment, next to the untrained one's (theory 10)."""
+
+    step: int
+    time: float  #: Σ η up to here
+    loss: float  #: mean over the inputs
+    distance: float  #: S(K, K_0) = 1 − ⟨K, K_0⟩/(‖K‖‖K_0‖)
+    distance_to_previous: float
+    alignment: float  #: unbiased centred alignment (CKA) of K and K_0
+    label_alignment: float  #: with the targets (classes: one-hot, centred)
+    label_share: float  #: of the targets within as many leading eigenvectors as there are outputs
+    rank_entropy: float
+    rank_participation: float
+    rank_stable: float
+    velocity: float  #: ‖K̇‖/‖K‖ along the step that follows
+    change_of_kernel: float  #: Δ(Df) = ‖J − J_0‖/‖J_0‖
+    change_of_loss: float  #: Δ(L) = |L − L_0|/L_0
+    lazy_ratio: float  #: Δ(Df)/Δ(L): small where training is lazy
+    linearisation_error: float  #: ‖f − f_0 − J_0 (w − w_0)‖/‖f − f_0‖
 
 
 def check_form(form: str) -> str:

@@ -87,6 +87,30 @@ def test_along_a_recording_here_and_in_the_program(tmp_path):
         assert np.allclose(np.load(tmp_path / "K.npy"), here.numpy(), rtol=1e-11)
 
 
+def test_evolution_here_and_in_the_program(tmp_path):
+    run = recorded(tmp_path / "run", model=mlp(torch.float64), data=examples(dtype=torch.float64), epochs=4)
+    x, y = examples(8, seed=4, dtype=torch.float64)
+    moments = run.kernel_evolution((x, y), count=3, progress=False)
+    assert [m.step for m in moments] == [0, 10, 20]
+    start, end = mlp(torch.float64), run._trained.network.module
+
+    J = [torch.stack([torch.cat([g.flatten() for g in torch.autograd.grad(z, list(model.parameters()), retain_graph=True)]) for z in model(x).flatten()]) for model in (start, end)]
+    assert moments[-1].change_of_kernel == pytest.approx(((J[1] - J[0]).norm() / J[0].norm()).item(), rel=1e-10)
+    assert moments[-1].loss == pytest.approx(nn.functional.cross_entropy(end(x), y).item(), rel=1e-12)
+    assert moments[0].linearisation_error == 0 < moments[-1].linearisation_error < 1
+    with pytest.raises(pk.InvalidInput, match="the targets of the probe are needed"):
+        run.kernel_evolution(x)
+
+    data = program.write_data(tmp_path / "data")
+    program.run("train", "--data", data, "--model", "mlp:6-8-3", "--epochs", 2, "--batch", 8, "--lr", 0.1, "--threads", 1, "--out", tmp_path / "other")
+    text = program.run("evolution", tmp_path / "other", "--probe", "test:0-9", "--count", 4, "-o", tmp_path / "e.csv").stdout
+    assert "lazy ratio" in text and "The loss of the probe changed by" in text
+    told = program.run_json("evolution", tmp_path / "other", "--probe", "test:0-9", "--steps", "0,3,9-10")
+    assert [m["step"] for m in told["moments"]] == [0, 3, 9, 10]
+    assert len((tmp_path / "e.csv").read_text().splitlines()) == 5
+    assert "four inputs or more" in program.run("evolution", tmp_path / "other", "--probe", "test:0-2", code=3).stderr
+
+
 def test_what_is_wrong_is_named(tmp_path):
     run = recorded(tmp_path / "run")
     x = examples(3)[0]

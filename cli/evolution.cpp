@@ -1,0 +1,96 @@
+#include "checks.h"
+#include "commands.h"
+#include "opened_run.h"
+#include "terminal.h"
+#include "text_table.h"
+
+#include <pathkernel/core/bytes.h>
+#include <pathkernel/core/files.h>
+#include <pathkernel/data/row_ranges.h>
+#include <pathkernel/kernel/evolution.h>
+#include <pathkernel/sweep/queries.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <memory>
+#include <sstream>
+
+namespace pathkernel::cli {
+namespace {
+
+struct Options {
+  std::string folder, probe = "test:0-99", steps, output, data, memory = "4GiB";
+  int64_t count = 9, threads = 0;
+  bool json = false;
+};
+
+std::vector<int64_t> steps_of(const std::string& text) {
+  std::vector<int64_t> steps;
+  std::stringstream pieces(text);
+  for (std::string piece; std::getline(pieces, piece, ',');) {
+    const RowRange range = parse_row_range(piece, "evolution: --steps");
+    for (int64_t s = range.first; s <= range.last; ++s) steps.push_back(s);
+  }
+  return steps;
+}
+
+std::string table(const std::vector<KernelMoment>& moments) {
+  TextTable table({">step", ">loss", ">Δ(Df)", ">Δ(L)", ">lazy ratio", ">S(K, K_0)", ">alignment with K_0", ">with labels", ">eff. rank", ">velocity", ">lin. error"});
+  for (const KernelMoment& m : moments)
+    table.row({std::to_string(m.step), fmt::format("{:.4g}", m.loss), fmt::format("{:.3g}", m.change_of_kernel), fmt::format("{:.3g}", m.change_of_loss), fmt::format("{:.3g}", m.lazy_ratio()),
+               fmt::format("{:.2g}", m.distance), fmt::format("{:.3f}", m.alignment), fmt::format("{:.3f}", m.label_alignment), fmt::format("{:.1f}", m.ranks.entropy),
+               fmt::format("{:.3g}", m.velocity), fmt::format("{:.3g}", m.linearisation_error)});
+  return table.str(2);
+}
+
+std::string in_words(const KernelMoment& end) {
+  return fmt::format("The loss of the probe changed by {:.0f} % of itself, the Jacobian by {:.0f} %: {}. The network at the tangent plane of its initial weights would have missed {:.0f} % of the "
+                     "change of the outputs.\n",
+                     100 * end.change_of_loss, 100 * end.change_of_kernel,
+                     end.lazy_ratio() < 0.1 ? "lazy training" : end.lazy_ratio() > 0.5 ? "active training, the kernel is learned too" : "between lazy and active training",
+                     100 * end.linearisation_error);
+}
+
+nlohmann::json json_of(const KernelMoment& m) {
+  return {{"step", m.step}, {"time", m.time}, {"loss", m.loss}, {"distance", m.distance}, {"distance_to_previous", m.distance_to_previous}, {"alignment", m.alignment},
+          {"label_alignment", m.label_alignment}, {"label_share", m.label_share},
+          {"ranks", {{"entropy", m.ranks.entropy}, {"participation", m.ranks.participation}, {"stable", m.ranks.stable}}}, {"velocity", m.velocity},
+          {"change_of_kernel", m.change_of_kernel}, {"change_of_loss", m.change_of_loss}, {"lazy_ratio", m.lazy_ratio()}, {"linearisation_error", m.linearisation_error}};
+}
+
+void evolution(const Options& o) {
+  OpenedRun run = open_run(o.folder, o.data, o.threads);
+  const Queries probe = select_queries(o.probe, run.data);
+  EvolutionOptions options{.steps = steps_of(o.steps), .count = o.count, .memory = parse_bytes(o.memory), .progress = progress_bar()};
+  const std::vector<KernelMoment> moments = kernel_evolution(run.recording, *run.model, run.data.train, probe.inputs, probe.targets, options);
+  if (!o.output.empty()) write_file(o.output, evolution_csv(moments));
+  if (o.json) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const KernelMoment& m : moments) list.push_back(json_of(m));
+    fmt::print("{}\n", nlohmann::json{{"run", o.folder}, {"probe", o.probe}, {"moments", list}}.dump(2));
+    return;
+  }
+  fmt::print("Tangent kernel of {} on {}\n{}{}", o.folder, o.probe, table(moments), moments.size() > 1 ? in_words(moments.back()) : "");
+  if (!o.output.empty()) fmt::print("written to {}\n", o.output);
+}
+
+}  // namespace
+
+void add_evolution(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("evolution", "How a recorded network's tangent kernel changed while it trained: lazy or active");
+  command->add_option("recording", o->folder, "Folder of the run")->required();
+  command->add_option("--probe", o->probe, "Inputs whose kernel is looked at, with their labels: test:0-99, train:all")->capture_default_str();
+  CLI::Option* count = command->add_option("--count", o->count, "Moments, evenly spaced, start and end among them")->capture_default_str()->check(positive);
+  command->add_option("--steps", o->steps, "… or these: 0,10,50,100-105")->excludes(count);
+  command->add_option("-o,--output", o->output, "All numbers, .csv");
+  command->add_option("--memory", o->memory, "For the work")->capture_default_str();
+  command->add_option("--data", o->data, "Where the data are now, if they have moved");
+  command->add_option("--threads", o->threads, "Threads to compute with (default: as many as recorded)")->check(thread_count);
+  command->add_flag("--json", o->json, "Print the result as JSON");
+  command->footer("Example:\n  pathkernel evolution runs/lenet --probe test:0-99 --count 9 -o evolution.csv");
+  command->callback([o] { evolution(*o); });
+}
+
+}  // namespace pathkernel::cli

@@ -1,0 +1,211 @@
+#include <pathkernel/kernel/evolution.h>
+
+#include <pathkernel/core/error.h>
+#include <pathkernel/kernel/tangent_kernel.h>
+#include <pathkernel/model/own_weights.h>
+#include <pathkernel/record/replay.h>
+#include <pathkernel/tangent/contraction.h>
+#include <pathkernel/tangent/example_gradients.h>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/one_hot.h>
+#include <ATen/ops/zeros.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace pathkernel {
+namespace {
+
+/// A network on the path, in float64.
+struct Version {
+  int64_t step = 0;
+  double time = 0, lr = 0;  ///< lr: of the step from here to `next`
+  Tensors weights, buffers, next;
+};
+
+Tensors in_double(const NamedTensors& tensors) {
+  Tensors all;
+  for (const auto& [name, t] : tensors) all.push_back(at::isFloatingType(t.scalar_type()) ? t.detach().to(at::kDouble, false, /*copy=*/true) : t.detach().clone());
+  return all;
+}
+
+std::vector<int64_t> steps_of(const Recording& recording, const EvolutionOptions& options) {
+  const int64_t T = recording.steps();
+  std::vector<int64_t> steps = options.steps;
+  if (steps.empty())
+    for (int64_t k = 0; k < options.count; ++k) steps.push_back(options.count == 1 ? 0 : (2 * k * T + options.count - 1) / (2 * (options.count - 1)));
+  steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
+  for (size_t k = 0; k < steps.size(); ++k)
+    if (steps[k] < 0 || steps[k] > T || (k > 0 && steps[k] < steps[k - 1]))
+      throw InvalidInput(fmt::format("kernel_evolution: step {} of the steps asked for is not in ascending order, or none of {}'s {}", steps[k], recording.folder(), T));
+  if (steps.empty()) throw InvalidInput("kernel_evolution: no steps were asked for");
+  if (steps.front() != 0) steps.insert(steps.begin(), 0);  // what all others are compared with
+  return steps;
+}
+
+/// The networks of all moments, each with the one after the next step; the run's end moves on as the last step did.
+std::vector<Version> versions_of(const Recording& recording, const Learner& learner, const Dataset& data, const EvolutionOptions& options) {
+  const std::vector<int64_t> steps = steps_of(recording, options);
+  const auto wanted = [&](int64_t s) { return std::binary_search(steps.begin(), steps.end(), s); };
+  const int64_t T = recording.steps(), last = std::min(T, steps.back() + 1);
+  Replay replay(recording, learner, data);
+  replay.restore(0);
+  std::vector<Version> versions;
+  double time = 0, lr = 0;
+  Tensors before;  // of the run's end
+  for (int64_t s = 0; s <= last; ++s) {
+    const Tensors weights = wanted(s) || wanted(s - 1) || s == T - 1 ? in_double(learner.model.parameters()) : Tensors();
+    if (wanted(s - 1)) versions.back().next = weights, versions.back().lr = lr;
+    if (wanted(s)) versions.push_back({s, time, lr, weights, in_double(learner.model.buffers()), {}});
+    if (s == T && wanted(s))
+      for (size_t l = 0; l < before.size(); ++l) versions.back().next.push_back(weights[l] * 2 - before[l]);
+    before = weights;
+    if (s == last) break;
+    lr = replay.advance().record.lr;
+    time += lr;
+    if (options.progress) options.progress("repeating", s + 1, last);
+  }
+  return versions;
+}
+
+class Evolution {
+ public:
+  Evolution(Model& model, const Objective& objective, const Tensors& inputs, const Tensor& targets, const EvolutionOptions& options)
+      : model_(model), objective_(objective), targets_(at::isFloatingType(targets.scalar_type()) ? targets.to(at::kDouble) : targets), options_(options) {
+    for (const Tensor& t : inputs) inputs_.push_back(at::isFloatingType(t.scalar_type()) ? t.detach().to(at::kDouble) : t.detach());
+  }
+
+  KernelMoment look(const Version& v, const Version& first) {
+    KernelMoment m;
+    m.step = v.step, m.time = v.time;
+    put(v.weights, v.buffers);
+    const Tensor f = outputs(&m.loss), K = kernel();
+    if (!K_first_.defined()) K_first_ = K_before_ = K, f_first_ = f, loss_first_ = m.loss;
+    m.distance = kernel_distance(K, K_first_);
+    m.distance_to_previous = kernel_distance(K, K_before_);
+    m.alignment = unbiased_centred_alignment(K, K_first_);
+    const Tensor Y = labels(f.size(1));
+    m.label_alignment = label_alignment(K, Y);
+    m.label_share = leading_share(K, Y, f.size(1));
+    m.ranks = effective_ranks(K);
+    m.change_of_loss = std::abs(m.loss - loss_first_) / loss_first_;
+    if (v.step != first.step) compare_jacobians(v, first, f, m);
+    if (!v.next.empty()) m.velocity = velocity(v, K);
+    K_before_ = K;
+    return m;
+  }
+
+ private:
+  void put(const Tensors& weights, const Tensors& buffers) {
+    model_.bind_parameters(copies(weights));
+    model_.bind_buffers(copies(buffers));
+  }
+
+  Tensor kernel() { return tangent_kernel(model_, inputs_, {}, {.form = TangentForm::trace, .memory = options_.memory}); }
+
+  /// [n, O]; the mean loss too
+  Tensor outputs(double* loss) {
+    const at::AutoGradMode off(false);
+    const Tensors all = model_.forward(inputs_, Mode::eval);
+    *loss = objective_.losses(all, targets_).mean().item<double>();
+    return all.at(0).flatten(1);
+  }
+
+  Tensor labels(int64_t outputs) const {
+    const bool classes = !at::isFloatingType(targets_.scalar_type()) && targets_.dim() == 1;
+    const Tensor Y = classes ? at::one_hot(targets_, std::max(outputs, targets_.max().item<int64_t>() + 1)).to(at::kDouble) : targets_.to(at::kDouble).flatten(1);
+    return classes ? Y - Y.mean(0, true) : Y;
+  }
+
+  /// Δ(Df) and the linearisation's error, from both networks' Jacobians a block of inputs at a time.
+  void compare_jacobians(const Version& v, const Version& first, const Tensor& f, KernelMoment& m) {
+    const int64_t n = inputs_.front().size(0);
+    int64_t widest = 1;
+    for (const Tensor& w : v.weights) widest = std::max(widest, w.numel());
+    const int64_t block = std::clamp<int64_t>(options_.memory / (int64_t{32} * widest), 1, 64);
+    double difference = 0, size = 0;
+    Tensor linear = at::zeros_like(f);
+    const auto values = [](const Tensors& outputs) { return outputs.at(0).flatten(1); };
+    for (int64_t begin = 0; begin < n; begin += block) {
+      const int64_t count = std::min(block, n - begin);
+      Tensors some;
+      for (const Tensor& t : inputs_) some.push_back(t.narrow(0, begin, count));
+      put(first.weights, first.buffers);
+      const std::vector<FactorSet> J_first = example_gradients(model_, some, {}, values);
+      put(v.weights, v.buffers);
+      const std::vector<FactorSet> J = example_gradients(model_, some, {}, values);
+      for (size_t o = 0; o < J.size(); ++o)
+        for (size_t l = 0; l < v.weights.size(); ++l) {
+          const int64_t numbers = v.weights[l].numel();
+          const at::TensorOptions options = f.options();
+          const Tensor a = materialise(J_first[o].parameters[l], count, numbers, options), b = materialise(J[o].parameters[l], count, numbers, options);
+          size += a.square().sum().item<double>();
+          difference += (b - a).square().sum().item<double>();
+          linear.narrow(0, begin, count).select(1, int64_t(o)).add_(at::matmul(a, (v.weights[l] - first.weights[l]).reshape(-1)));
+        }
+    }
+    m.change_of_kernel = std::sqrt(difference / size);
+    const Tensor change = f - f_first_;
+    m.linearisation_error = (change - linear).norm().item<double>() / change.norm().item<double>();
+  }
+
+  /// ‖K(w + hẇ) − K(w − hẇ)‖/(2h‖K‖)
+  double velocity(const Version& v, const Tensor& K) {
+    double w_norm = 0, v_norm = 0;
+    Tensors dw;
+    for (size_t l = 0; l < v.weights.size(); ++l) {
+      dw.push_back((v.next[l] - v.weights[l]) / v.lr);
+      w_norm += v.weights[l].square().sum().item<double>();
+      v_norm += dw.back().square().sum().item<double>();
+    }
+    if (v_norm == 0) return 0;
+    const double h = 1e-5 * std::sqrt(w_norm / v_norm);
+    const auto at = [&](double t) {
+      Tensors moved;
+      for (size_t l = 0; l < dw.size(); ++l) moved.push_back(v.weights[l] + dw[l] * t);
+      put(moved, v.buffers);
+      return kernel();
+    };
+    return ((at(h) - at(-h)).norm() / K.norm()).item<double>() / (2 * h);
+  }
+
+  Model& model_;
+  const Objective& objective_;
+  Tensors inputs_;
+  Tensor targets_;
+  const EvolutionOptions& options_;
+  Tensor K_first_, K_before_, f_first_;
+  double loss_first_ = 0;
+};
+
+}  // namespace
+
+std::vector<KernelMoment> kernel_evolution(const Recording& recording, const Learner& learner, const Dataset& data, const Tensors& inputs, const Tensor& targets,
+                                           const EvolutionOptions& options) {
+  if (inputs.empty() || inputs.front().size(0) < 4) throw InvalidInput("kernel_evolution: four inputs or more are needed");
+  if (!targets.defined()) throw InvalidInput("kernel_evolution: the inputs' targets are needed");
+  const OwnWeights own(learner.model);
+  const std::vector<Version> versions = versions_of(recording, learner, data, options);
+  const auto objective = learner.objective ? learner.objective(recording.manifest()) : make_objective(recording.manifest().objective, recording.manifest().reduction);
+  Evolution evolution(learner.model, *objective, inputs, targets, options);
+  std::vector<KernelMoment> moments;
+  for (const Version& v : versions) {
+    moments.push_back(evolution.look(v, versions.front()));
+    if (options.progress) options.progress("kernels", int64_t(moments.size()), int64_t(versions.size()));
+  }
+  return moments;
+}
+
+std::string evolution_csv(const std::vector<KernelMoment>& moments) {
+  std::string text =
+      "step,time,loss,distance,distance_to_previous,alignment,label_alignment,label_share,rank_entropy,rank_participation,rank_stable,velocity,change_of_kernel,change_of_loss,"
+      "lazy_ratio,linearisation_error\n";
+  for (const KernelMoment& m : moments)
+    text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", m.step, m.time, m.loss, m.distance, m.distance_to_previous, m.alignment, m.label_alignment, m.label_share,
+                        m.ranks.entropy, m.ranks.participation, m.ranks.stable, m.velocity, m.change_of_kernel, m.change_of_loss, m.lazy_ratio(), m.linearisation_error);
+  return text;
+}
+
+}  // namespace pathkernel
