@@ -1,7 +1,7 @@
 """A language model of ten million parameters from Python: the sweep against training, in one run.  make bench-python
 
 Transformer, sequence 128, batch 32, 32 queries (log-probability of the last token), float32; heavy ball and AdamW. Training is plain torch, without
-recording; recording is run.step(). STEPS=6 and SMALL=1 (sequence 32, batch 8, 1 million parameters) make it shorter. Threads: OMP_NUM_THREADS.
+recording; recording is run.step(). STEPS=6 and SMALL=1 (sequence 32, batch 8, 1 million parameters) make it shorter; MEMORY=14 is what explain() may take, in GiB. Threads: OMP_NUM_THREADS.
 """
 
 import os
@@ -20,6 +20,7 @@ import pathkernel as pk  # noqa: E402
 
 SMALL = os.environ.get("SMALL") == "1"
 STEPS = int(os.environ.get("STEPS", "6"))
+MEMORY = int(os.environ.get("MEMORY", "14"))  # GiB of explain(memory=…): with less the queries go in chunks, and the run is repeated for each
 WIDTH, DEPTH, LENGTH, BATCH, QUERIES, VOCABULARY = (128, 4, 32, 8, 8, 256) if SMALL else (384, 5, 128, 32, 32, 1024)
 
 
@@ -87,13 +88,14 @@ def main():
             recording = outcome["recording_seconds"] / STEPS
             run.close()
             begin = time.perf_counter()
-            ledger = run.explain(asked, last_token, sampled_steps=0, progress=False)
+            ledger = run.explain(asked, last_token, sampled_steps=0, memory=MEMORY << 30, progress=False)
             sweep = (time.perf_counter() - begin) / STEPS
+            chunks = run.plan(asked, last_token, sampled_steps=0, memory=MEMORY << 30)["chunks"]
         size = abs(ledger.contributions).sum(0)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(f"{name:12s} {sum(p.numel() for p in model.parameters()) / 1e6:.1f} million parameters, {STEPS} steps, {torch.get_num_threads()} threads: training {training:.2f} s a step, "
               f"recording {recording:.3f} s ({100 * recording / training:.1f} %), sweep {sweep:.2f} s: {sweep / training:.1f}x (at most {wanted}x wanted); "
-              f"residual {max(abs(ledger.residual) / size):.0e} of Σ|c|, peak memory {peak:.1f} GiB", flush=True)
+              f"residual {max(abs(ledger.residual) / size):.0e} of Σ|c|, peak memory {peak:.1f} GiB, {chunks} chunk{'s' if chunks > 1 else ''} of queries in memory={MEMORY} GiB", flush=True)
 
 
 if __name__ == "__main__":

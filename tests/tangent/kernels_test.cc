@@ -53,6 +53,16 @@ TEST_P(Kernels, WinnersThatAgreeAndThatChange) {
   EXPECT_NEAR((got * (x1 - x0)).sum().item<double>(), (v * change).sum().item<double>(), 1e2 * precision(GetParam()));
 }
 
+TEST_P(Kernels, SumsOfProducts) {
+  for (const auto& [m, K, R] : {std::tuple(2, 3, 5), std::tuple(3, 16, 256), std::tuple(2, 1000, 300)}) {
+    const Tensor a = at::randn({m, K, R}, options()), b = at::randn({K, R}, options());
+    expect_close(sum_of_products(a, b), (a * b.unsqueeze(0)).sum(1), precision(GetParam()));
+  }
+  const Tensor a = at::rand({1, 4096, 300}, options()), b = at::rand({4096, 300}, options());
+  const Tensor exact = (a.to(at::kDouble) * b.to(at::kDouble).unsqueeze(0)).sum(1), error = (sum_of_products(a, b).to(at::kDouble) - exact) / exact;
+  EXPECT_LT(error.square().mean().sqrt().item<double>(), GetParam() == at::kFloat ? 4e-7 : 1e-15);  // one after the other: 9e-7 and 2e-15
+}
+
 TEST_P(Kernels, ConvolutionWeights) {
   const std::vector<ConvolutionShape> shapes = {{{5, 5}, {1, 1}, {2, 2}, {1, 1}, 1}, {{3, 2}, {1, 1}, {0, 1}, {2, 3}, 2}, {{3, 2}, {2, 1}, {0, 1}, {1, 1}, 1}, {{3, 3}, {1, 2}, {1, 1}, {2, 1}, 2}, {{1, 1}, {1, 1}, {0, 0}, {1, 1}, 4}};
   for (const ConvolutionShape& s : shapes) {

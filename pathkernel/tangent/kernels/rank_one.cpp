@@ -51,8 +51,22 @@ PATHKERNEL_INLINE T row_rank_one(T* dense, T beta, const T* right, T factor, con
 
 template <class T>
 PATHKERNEL_INLINE void row_products(T* out, const T* a, const T* b, int64_t K, int64_t R) {
-  for (int64_t r = 0; r < R; ++r) out[r] = 0;
-  for (int64_t k = 0; k < K; ++k) for (int64_t r = 0; r < R; ++r) out[r] += a[k * R + r] * b[k * R + r];
+  // Sums of sums of sixteen: one sum after the other would round K times, which float32 feels where the terms cancel.
+  constexpr int64_t columns = 256, together = 16;
+  for (int64_t first = 0; first < R; first += columns) {
+    const int64_t count = std::min(columns, R - first);
+    T* const sums = out + first;
+    for (int64_t r = 0; r < count; ++r) sums[r] = 0;
+    for (int64_t block = 0; block < K; block += together) {
+      T part[columns];
+      for (int64_t r = 0; r < count; ++r) part[r] = 0;
+      for (int64_t k = block; k < std::min(K, block + together); ++k) {
+        const T *const x = a + k * R + first, *const y = b + k * R + first;
+        for (int64_t r = 0; r < count; ++r) part[r] += x[r] * y[r];
+      }
+      for (int64_t r = 0; r < count; ++r) sums[r] += part[r];
+    }
+  }
 }
 
 PATHKERNEL_VECTORISED float rank_one(float* d, float b, const float* r, float f, const float* g, const float* a, int64_t n) {
