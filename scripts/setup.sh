@@ -15,7 +15,7 @@ stop() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 # --- tools ------------------------------------------------------------------------------------------------------------------
 
-libraries=(libsqlite3-dev libxxhash-dev libzstd-dev libfmt-dev nlohmann-json3-dev libcli11-dev libboost-dev libgtest-dev libbenchmark-dev)
+libraries=(libsqlite3-dev libxxhash-dev libzstd-dev libfmt-dev nlohmann-json3-dev libcli11-dev libboost-dev libsvm-dev libgtest-dev libbenchmark-dev)
 
 missing_packages() {
   # A program counts wherever it comes from; a library only from its package.

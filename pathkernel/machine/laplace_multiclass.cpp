@@ -1,0 +1,131 @@
+#include <pathkernel/machine/laplace.h>
+
+#include <pathkernel/core/error.h>
+#include <pathkernel/core/random.h>
+#include <pathkernel/machine/svm.h>
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/logsumexp.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/zeros.h>
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace pathkernel {
+namespace {
+
+constexpr const char* who = "Laplace classification";
+
+struct Mode {
+  Tensor f, a, pi;  ///< [C, n]
+  Tensor E;
+  Cholesky sum;     ///< of Σ_c E_c
+  double half_log_determinants = 0;  ///< Σ_c ½ log|I + D_c^½KD_c^½|
+  double objective = 0;              ///< −½ aᵀf + yᵀf − Σ log Σ_c exp f_c
+};
+
+double objective(const Tensor& a, const Tensor& f, const Tensor& y) {
+  return ((y - 0.5 * a) * f).sum().item<double>() - at::logsumexp(f, {0}).sum().item<double>();
+}
+
+void linearise(Mode& m, const Tensor& K, const LaplaceOptions& options) {
+  const int64_t C = m.f.size(0), n = K.size(0);
+  m.pi = at::softmax(m.f, 0);
+  m.E = at::empty({C, n, n}, K.options());
+  m.half_log_determinants = 0;
+  for (int64_t c = 0; c < C; ++c) {
+    const Tensor root = m.pi[c].sqrt();
+    const Cholesky B = cholesky(root.unsqueeze(1) * K * root + at::eye(n, K.options()), options.machine, who, "I + D^1/2 K D^1/2");
+    m.half_log_determinants += 0.5 * B.log_determinant();
+    m.E[c].copy_(root.unsqueeze(1) * B.inverse() * root);
+  }
+  m.sum = cholesky(m.E.sum(0), options.machine, who, "the sum of the classes' matrices");
+}
+
+/// As for two classes.
+Mode step(const Mode& m, const Tensor& K, const Tensor& y) {
+  const Tensor D_f = m.pi * m.f, b = D_f - m.pi * D_f.sum(0) + y - m.pi;        // (D − ΠΠᵀ)f + y − π
+  const Tensor c = at::matmul(m.E, b.mm(K).unsqueeze(2)).squeeze(2);            // E K b
+  const Tensor shared = m.sum.solve(c.sum(0).unsqueeze(1));                     // (ΣE)⁻¹ Σ_c c
+  const Tensor a = b - c + at::matmul(m.E, shared).squeeze(2);
+  Mode next = m;
+  for (double size = 1; size > 1e-6; size /= 2) {
+    next.a = m.a + size * (a - m.a);
+    next.f = next.a.mm(K);
+    next.objective = objective(next.a, next.f, y);
+    if (next.objective >= m.objective - 1e-13 * std::abs(m.objective)) return next;
+  }
+  return m;
+}
+
+}  // namespace
+
+Tensor LaplaceMulticlass::mean(const Tensor& K_x) const { return query_gram(K_x, mode.size(1), who).mm(gradient.t()); }
+
+Tensor LaplaceMulticlass::covariance(const Tensor& K_x, const Tensor& k_xx) const {
+  const Tensor k = query_gram(K_x, mode.size(1), who);
+  const int64_t C = mode.size(0), m = k.size(0);
+  const Tensor prior = query_diagonal(k_xx, m, who), result = at::empty({m, C, C}, k.options());
+  Tensors own, shared;  // E_c k_x and M⁻¹E_c k_x, [n, m]
+  for (int64_t c = 0; c < C; ++c) {
+    own.push_back(E[c].mm(k.t()));
+    shared.push_back(factor.half_solve(own.back()));
+  }
+  for (int64_t c = 0; c < C; ++c)
+    for (int64_t d = 0; d <= c; ++d) {
+      Tensor entry = (shared[static_cast<size_t>(c)] * shared[static_cast<size_t>(d)]).sum(0);
+      if (c == d) entry = (entry + prior - (own[static_cast<size_t>(c)] * k.t()).sum(0)).clamp_min(0);
+      result.select(1, c).select(1, d).copy_(entry);
+      result.select(1, d).select(1, c).copy_(entry);
+    }
+  return result;
+}
+
+EstimatedProbabilities LaplaceMulticlass::probabilities(const Tensor& K_x, const Tensor& k_xx, int64_t draws, uint64_t seed) const {
+  if (draws < 4) throw InvalidInput(fmt::format("{}: {} draws; an estimate with an error needs at least 4", who, draws));
+  const Tensor center = mean(K_x), spread = covariance(K_x, k_xx);
+  const int64_t m = center.size(0), C = center.size(1), pairs = draws / 2;
+  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(stream_seed(seed, Stream::sampling, 2));
+  const Tensor z = at::randn({pairs, C}, generator, center.options());
+  EstimatedProbabilities result{at::empty({m, C}, center.options()), at::empty({m, C}, center.options())};
+  for (int64_t q = 0; q < m; ++q) {
+    const EigenDecomposition e = eigen_decomposition(spread[q], who);
+    const Tensor moved = z.mm((e.vectors * e.values.sqrt()).t());
+    const Tensor p = (at::softmax(center[q] + moved, 1) + at::softmax(center[q] - moved, 1)) / 2;  // of a pair z, −z
+    result.mean[q].copy_(p.mean(0));
+    result.standard_error[q].copy_(((p - p.mean(0)).square().sum(0) / static_cast<double>(pairs * (pairs - 1))).sqrt());
+  }
+  return result;
+}
+
+LaplaceMulticlass fit_laplace_multiclass(const Tensor& K, const Tensor& labels, int64_t classes, const LaplaceOptions& options) {
+  const Tensor gram = training_gram(K, who);
+  const int64_t n = gram.size(0);
+  require_memory(static_cast<double>(classes) + 4, n, options.machine.memory, who);
+  const Tensor y = at::zeros({classes, n}, gram.options()).scatter_(0, labels_of(labels, n, classes, who).unsqueeze(0), 1);
+  Mode m;
+  m.f = m.a = at::zeros({classes, n}, gram.options());
+  m.objective = objective(m.a, m.f, y);
+  LaplaceMulticlass machine;
+  linearise(m, gram, options);
+  while (!machine.converged && machine.iterations < options.iterations) {
+    const Tensor before = m.f;
+    m = step(m, gram, y);
+    linearise(m, gram, options);
+    ++machine.iterations;
+    machine.converged = (m.f - before).abs().max().item<double>() <= options.tolerance;
+  }
+  machine.mode = m.f;
+  machine.gradient = y - m.pi;
+  machine.E = m.E;
+  machine.factor = m.sum;
+  machine.log_evidence = m.objective - m.half_log_determinants - 0.5 * m.sum.log_determinant();
+  return machine;
+}
+
+}  // namespace pathkernel
