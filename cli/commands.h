@@ -36,5 +36,6 @@ void add_spectrum(CLI::App& app);
 void add_kernel(CLI::App& app);
 void add_tangent(CLI::App& app);
 void add_evolution(CLI::App& app);
+void add_machine(CLI::App& app);
 
 }  // namespace pathkernel::cli

@@ -1,12 +1,12 @@
 #include "checks.h"
 #include "commands.h"
+#include "gram_kernel_options.h"
 #include "terminal.h"
 
 #include <pathkernel/core/bytes.h>
 #include <pathkernel/core/error.h>
 #include <pathkernel/data/npy.h>
 #include <pathkernel/kernel/gram.h>
-#include <pathkernel/kernel/network.h>
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
@@ -20,42 +20,11 @@ namespace pathkernel::cli {
 namespace {
 
 struct Options {
-  std::string kernel, net, parametrization = "ntk", x, y, output, dtype = "float64", memory = "4GiB", errors;
-  double W_std = 1, b_std = 0;
-  std::vector<std::pair<std::string, std::vector<double>>> arguments;  ///< --lengthscale and the like, as given
+  GramKernelOptions kernel;
+  std::string x, y, output, dtype = "float64", memory = "4GiB", errors;
   int64_t threads = 0, draws = 8;
-  bool has_W_std = false, has_b_std = false, has_parametrization = false, diagonal = false, json = false;
+  bool diagonal = false, json = false;
 };
-
-/// "rbf" with --lengthscale 1 2 becomes "rbf:lengthscale=[1 2]".
-std::string with_arguments(const Options& o) {
-  if (o.arguments.empty()) return o.kernel;
-  if (o.kernel.find_first_of(":*+ (") != std::string::npos)
-    throw InvalidInput(fmt::format("kernel: --{} goes with the plain name of a kernel; in \"{}\" write it behind a colon, e.g. rbf:lengthscale=1.5",
-                                   o.arguments[0].first, o.kernel));
-  std::string text = o.kernel + ":";
-  for (const auto& [key, values] : o.arguments) {
-    const std::string value = values.size() == 1 ? fmt::format("{}", values[0]) : fmt::format("[{}]", fmt::join(values, " "));
-    text += fmt::format("{}{}={}", text.ends_with(':') ? "" : ",", key, value);
-  }
-  return text;
-}
-
-KernelPtr make_kernel(const Options& o) {
-  const bool network = o.kernel == "ntk" || o.kernel == "nngp";
-  if (!network) {
-    if (!o.net.empty() || o.has_W_std || o.has_b_std || o.has_parametrization)
-      throw InvalidInput(fmt::format("kernel: --net, --w-std, --b-std and --parametrization go with ntk and nngp, not with \"{}\"", o.kernel));
-    return parse_kernel(with_arguments(o));
-  }
-  if (o.net.empty()) throw InvalidInput(fmt::format("kernel {}: which network? For example --net \"dense relu dense relu dense\"", o.kernel));
-  if (!o.arguments.empty()) throw InvalidInput(fmt::format("kernel {}: it has no --{}", o.kernel, o.arguments[0].first));
-  LayerDefaults defaults;
-  defaults.W_std = o.W_std;
-  if (o.has_b_std) defaults.b_std = o.b_std;
-  if (o.parametrization == "standard") defaults.parametrization = stax::Parametrization::standard;
-  return network_kernel(parse_network(o.net, defaults), o.kernel == "ntk" ? Limit::ntk : Limit::nngp);
-}
 
 Tensor read_inputs(const std::string& path, const std::string& dtype) {
   const Tensor x = read_npy(path).to(dtype == "float32" ? at::kFloat : at::kDouble);
@@ -120,7 +89,7 @@ void run(const Options& o) {
   check_output(o.output);
   if (!o.errors.empty()) check_output(o.errors);
   if (o.threads > 0) at::set_num_threads(static_cast<int>(o.threads));
-  const KernelPtr kernel = make_kernel(o);
+  const KernelPtr kernel = o.kernel.make();
   const Tensor x = read_inputs(o.x, o.dtype), y = o.y.empty() ? Tensor() : read_inputs(o.y, o.dtype);
   const auto begin = std::chrono::steady_clock::now();
   const Result result = compute(*kernel, o, x, y);
@@ -132,22 +101,7 @@ void run(const Options& o) {
 void add_kernel(CLI::App& app) {
   auto o = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("kernel", "Write the Gram matrix of a kernel: infinitely wide networks and classical kernels");
-  command->add_option("kernel", o->kernel, fmt::format("ntk or nngp (with --net), or {}, or an expression like \"0.5*rbf:1.5 + linear\"",
-                                                       "constant, cosine, laplace, linear, matern, periodic, polynomial, rbf, rq"))->required();
-  command->add_option("--net", o->net, "Layers, e.g. \"dense relu dense\" or \"conv:3x3,same relu gap dense\" (docs/kernels.md has them all)");
-  CLI::Option* W_std = command->add_option("--w-std", o->W_std, "W_std of all layers that state none")->check(not_negative)->capture_default_str();
-  CLI::Option* b_std = command->add_option("--b-std", o->b_std, "b_std of all layers that state none (default: no bias)")->check(not_negative);
-  CLI::Option* parametrization =
-      command->add_option("--parametrization", o->parametrization, "ntk | standard (needs widths, dense:512)")->check(CLI::IsMember({"ntk",
-          "standard"}))->capture_default_str();
-  auto values = std::make_shared<std::vector<std::vector<double>>>(8);
-  const std::vector<std::pair<const char*, const char*>> arguments = {
-      {"lengthscale", "One, or one per input dimension"}, {"nu", "matern: 0.5 | 1.5 | 2.5"}, {"alpha", "rq"},
-      {"period", "periodic; one, or one per dimension"},  {"degree", "polynomial"},           {"gamma", "polynomial"},
-      {"coef0", "polynomial"},                            {"norm", "laplace: 1 | 2"}};
-  std::vector<CLI::Option*> given;
-  for (size_t k = 0; k < arguments.size(); ++k)
-    given.push_back(command->add_option(std::string("--") + arguments[k].first, (*values)[k], arguments[k].second));
+  o->kernel.add_to(*command, "kernel")->required();
   command->add_option("--x", o->x, "Inputs: .npy, [n, d], or [n, C, H, W] for convolutions")->required();
   command->add_option("--y", o->y, "Other inputs: K(x, y); without them the symmetric K(x, x)");
   command->add_option("-o,--output", o->output, "The matrix, .npy")->required();
@@ -161,14 +115,7 @@ void add_kernel(CLI::App& app) {
   command->add_flag("--json", o->json, "Print the result as JSON");
   command->footer("Example:\n  pathkernel kernel ntk --net \"dense relu dense relu dense\" --w-std 1.5 --b-std 0.1 --x a.npy --y b.npy -o K.npy\n  "
                   "pathkernel kernel rbf --lengthscale 1.5 --x a.npy -o K.npy");
-  command->callback([=] {
-    o->has_W_std = W_std->count() > 0;
-    o->has_b_std = b_std->count() > 0;
-    o->has_parametrization = parametrization->count() > 0;
-    for (size_t k = 0; k < given.size(); ++k)
-      if (given[k]->count() > 0) o->arguments.emplace_back(arguments[k].first, (*values)[k]);
-    run(*o);
-  });
+  command->callback([=] { run(*o); });
 }
 
 }  // namespace pathkernel::cli

@@ -85,5 +85,6 @@ int main(int argc, char** argv) {
   cli::add_kernel(app);
   cli::add_tangent(app);
   cli::add_evolution(app);
+  cli::add_machine(app);
   return run(app, argc, argv);
 }
