@@ -133,15 +133,10 @@ class Reader {
   std::map<char, int64_t> sizes_;
 };
 
-const char* type_name(const TrainedMachine::Fitted& fitted) {
-  static constexpr const char* names[] = {"expansion", "gaussian_process", "laplace_binary", "laplace_multiclass", "svm", "kernel_pca", "fourier_expansion"};
-  return names[fitted.index()];
-}
-
 TrainedMachine::Fitted empty_of(const std::string& type, const Reader& reader) {
   const TrainedMachine::Fitted all[] = {KernelExpansion{}, GaussianProcess{}, LaplaceBinary{}, LaplaceMulticlass{}, Svm{}, KernelPca{}, FourierExpansion{}};
   for (const TrainedMachine::Fitted& one : all)
-    if (type == type_name(one)) return one;
+    if (type == TrainedMachine::type_of(one)) return one;
   reader.refuse(fmt::format("there is no machine of the type '{}'", type));
 }
 
@@ -183,7 +178,7 @@ void save_machine(const std::string& folder, const TrainedMachine& machine) {
   std::visit([&](auto& fitted) { visit_tensors(writer, fitted); }, m.fitted);
   if (m.offset.defined()) writer.list.push_back({"offset", m.offset});
   if (m.inputs.defined()) writer.list.push_back({"inputs", m.inputs});
-  const std::map<std::string, std::string> metadata = {{"format", format_name}, {"version", format_version}, {"type", type_name(m.fitted)}, {"kind", m.kind},
+  const std::map<std::string, std::string> metadata = {{"format", format_name}, {"version", format_version}, {"type", TrainedMachine::type_of(m.fitted)}, {"kind", m.kind},
                                                        {"kernel", m.kernel}, {"classes", nlohmann::json(m.classes).dump()},
                                                        {"numbers", nlohmann::json(m.numbers).dump()}, {"hash", hex(hash_of(values(writer.list)))}};
   MadeFolder made(folder);

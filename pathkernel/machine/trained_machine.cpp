@@ -51,6 +51,11 @@ MachinePrediction from_features(const TrainedMachine& machine, const FourierExpa
 
 }  // namespace
 
+const char* TrainedMachine::type_of(const Fitted& fitted) {
+  static constexpr const char* names[] = {"expansion", "gaussian_process", "laplace_binary", "laplace_multiclass", "svm", "kernel_pca", "fourier_expansion"};
+  return names[fitted.index()];
+}
+
 int64_t TrainedMachine::columns() const {
   return std::visit(overloaded{[](const KernelExpansion& m) { return m.alpha.size(0); }, [](const GaussianProcess& m) { return m.alpha.size(0); },
                                [](const LaplaceBinary& m) { return m.mode.size(0); }, [](const LaplaceMulticlass& m) { return m.mode.size(1); },

@@ -40,6 +40,9 @@ struct TrainedMachine {
   std::map<std::string, double> numbers;  ///< lambda, log_evidence, …: what the fit says of itself
   Fitted fitted;
 
+  /// What files call it: "expansion", "gaussian_process", "laplace_binary", "laplace_multiclass", "svm", "kernel_pca", "fourier_expansion".
+  static const char* type_of(const Fitted& fitted);
+
   /// Columns that K_x must have; 0 for random features, which take inputs.
   int64_t columns() const;
   /// Whether predict() wants k(x, x).
