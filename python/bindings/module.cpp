@@ -9,6 +9,7 @@ void init_sweep(pybind11::module_& m);
 void init_audit(pybind11::module_& m);
 void init_tangent_kernel(pybind11::module_& m);
 void init_kernels(pybind11::module_& m);
+void init_machines(pybind11::module_& m);
 }
 
 PYBIND11_MODULE(_engine, m) {
@@ -26,4 +27,5 @@ PYBIND11_MODULE(_engine, m) {
   pathkernel::python::init_audit(m);
   pathkernel::python::init_tangent_kernel(m);
   pathkernel::python::init_kernels(m);
+  pathkernel::python::init_machines(m);
 }
