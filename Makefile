@@ -10,7 +10,7 @@ help:
 	@echo "make crash   kill the program at a hundred random moments each of training and explaining, and compare what comes out"
 	@echo "make bench   build, and time the sweep and TracIn against training"
 	@echo "make bench-python   the same for a language model of ten million parameters, from Python; tangent kernels against torch.func"
-	@echo "make study   how good the shares' stated uncertainty is, against fine quadrature; and what contributions say of removals"
+	@echo "make study   how good the shares' stated uncertainty is, against fine quadrature; what contributions say of removals; machines on few examples"
 	@echo "make study-audit   which ranking finds planted label errors best, on MNIST and Fashion-MNIST (an hour; LIMIT=20000 takes a third)"
 	@echo "make build   the program build/pathkernel; then cmake --install build --prefix DIR"
 	@echo "make docs    pages of the C++ API in build/docs"
@@ -58,10 +58,11 @@ bench-python: build
 	@.venv/bin/python bench/transformer_bench.py $(BUILD)
 	@.venv/bin/python bench/tangent_bench.py $(BUILD)
 
-# How good the certificate's E is, on real runs against fine quadrature; how far contributions foretell removals. Some minutes each.
+# How good the certificate's E is, on real runs against fine quadrature; how far contributions foretell removals; tangent kernels beside networks on few examples. Some minutes each.
 study: build
 	@.venv/bin/python scripts/study_uncertainty.py $(BUILD)/pathkernel
 	@.venv/bin/python scripts/study_removal.py $(BUILD)/pathkernel
+	@.venv/bin/python scripts/pictures_machines.py $(BUILD)
 
 # The API's pages, from the headers. A comment that doxygen cannot make out, or a reference to what is not there, is an error.
 docs:

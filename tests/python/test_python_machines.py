@@ -79,6 +79,16 @@ def test_the_path_of_ridge_takes_the_best():
     assert 0.005 < random_features.numbers_["kernel_error"] < 0.03 and np.abs(random_features.predict(NEW) - exact).max() <= 0.3
 
 
+def test_classes_are_one_number_each():
+    one_hot = (THREE[:, None] == [7, 8, 9]) - 1 / 3
+    scores = K_NEW @ np.linalg.solve(K + 0.3 * np.eye(60), one_hot) + 1 / 3
+    ours = machines.RidgeClassifier("rbf:1.5", 0.3).fit(X, THREE)
+    assert np.abs(ours.decision_function(NEW) - scores).max() <= 1e-12 and (ours.predict(NEW) == scores.argmax(1) + 7).all()
+    assert np.abs(ours.contributions(NEW).sum(1) + 1 / 3 - scores).max() <= 1e-12
+    two = machines.RidgeClassifier("rbf:1.5", 0.3).fit(X, WORDS)
+    assert two.decision_function(NEW).shape == (15,) and ((two.decision_function(NEW) > 0) == (two.predict(NEW) == "warm")).all()
+
+
 def test_gaussian_process_regression_is_scikit_learns():
     theirs = gaussian_process.GaussianProcessRegressor(2.0 * RBF(1.5), alpha=0.02, optimizer=None).fit(X, Y)
     ours = machines.GaussianProcessRegressor(2.0 * kernels.rbf(1.5), 0.02, center=False).fit(X, Y)

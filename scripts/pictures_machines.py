@@ -1,0 +1,170 @@
+"""The pictures of docs/machines.md, and the numbers in them:  make study, or  .venv/bin/python scripts/pictures_machines.py build
+
+Gaussian processes in one dimension with their bands; a Gram matrix of handwritten digits in the order of their classes; and the machine on the tangent kernel of a network,
+on few examples, beside networks of finite width. Prints the last as a table; writes a page and, by Chromium, docs/pictures/machines.png.
+"""
+
+import base64
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+import zlib
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build").resolve() / "python"))
+from pathkernel import kernels, machines  # noqa: E402
+
+NET = {"net": "dense relu dense relu dense", "w_std": 1.5, "b_std": 0.1}
+SIZES = (20, 50, 100, 200, 500)
+DRAWS = 5
+BLUE, ORANGE, GREY = "#2b6cb0", "#c05621", "#4a5568"
+
+
+class Axes:
+    """A frame with ticks, in which to draw by coordinates."""
+
+    def __init__(self, left, top, width, height, x, y):
+        self.box, self.x, self.y = (left, top, width, height), x, y
+        self.parts = [f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="none" stroke="#cbd5e0"/>']
+
+    def at(self, x, y):
+        left, top, width, height = self.box
+        return left + (x - self.x[0]) / (self.x[1] - self.x[0]) * width, top + height - (y - self.y[0]) / (self.y[1] - self.y[0]) * height
+
+    def line(self, xs, ys, colour, width=2.0, dash=""):
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in (self.at(x, y) for x, y in zip(xs, ys)))
+        self.parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-dasharray="{dash}"/>')
+
+    def band(self, xs, low, high, colour, opacity):
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in (self.at(x, y) for x, y in [*zip(xs, low), *zip(xs[::-1], high[::-1])]))
+        self.parts.append(f'<polygon points="{points}" fill="{colour}" opacity="{opacity}"/>')
+
+    def dots(self, xs, ys, colour, radius=3.5):
+        self.parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="{radius}" fill="{colour}"/>' for a, b in (self.at(x, y) for x, y in zip(xs, ys))]
+
+    def text(self, x, y, words, anchor="middle", dx=0, dy=0, colour=GREY, size=13):
+        a, b = self.at(x, y)
+        self.parts.append(f'<text x="{a + dx:.1f}" y="{b + dy:.1f}" text-anchor="{anchor}" fill="{colour}" font-size="{size}">{words}</text>')
+
+    def ticks(self, xs, ys, x_names=None):
+        for k, x in enumerate(xs):
+            self.text(x, self.y[0], x_names[k] if x_names else f"{x:g}", dy=18)
+        for y in ys:
+            self.text(self.x[0], y, f"{y:g}", "end", dx=-6, dy=4)
+
+
+def bands(top):
+    """What a Gaussian process knows, for a kernel chosen by the evidence and for the prior of an infinitely wide network."""
+    random = np.random.default_rng(0)
+    x = np.sort(np.concatenate([random.uniform(-4, -1, 10), random.uniform(0.5, 3, 8)]))[:, None]
+    y = np.sin(2 * x[:, 0]) + 0.1 * random.standard_normal(len(x))
+    grid = np.linspace(-6, 6, 241)[:, None]
+    shown = []
+    for k, (title, kernel) in enumerate([("RBF", 1.0 * kernels.rbf(1.0)), ("NNGP of an erf network", 1.0 * kernels.nngp("dense erf dense erf dense", 3.0, 1.0))]):
+        gp = machines.GaussianProcessRegressor(kernel, 0.05, optimise=True, center=False).fit(x, y)
+        mean, deviation = gp.predict(grid, return_std=True)
+        axes = Axes(60 + 600 * k, top + 40, 530, 250, (-6, 6), (-2.6, 2.6))
+        for width, opacity in ((2, 0.15), (1, 0.2)):
+            axes.band(grid[:, 0], np.clip(mean - width * deviation, -2.6, 2.6), np.clip(mean + width * deviation, -2.6, 2.6), BLUE, opacity)
+        for draw in gp.sample_y(grid[::2], 3).T:
+            axes.line(grid[::2, 0], np.clip(draw, -2.6, 2.6), BLUE, 0.8, "3 3")
+        axes.line(grid[:, 0], mean, BLUE)
+        axes.dots(x[:, 0], y, ORANGE)
+        axes.ticks((-6, -3, 0, 3, 6), (-2, 0, 2))
+        axes.text(-6, 2.6, f"{title}: log evidence {gp.log_marginal_likelihood_value_:.1f}, noise {gp.noise_:.3f}", "start", dy=-10, size=15)
+        shown += axes.parts
+    return shown
+
+
+def image(values):
+    """Numbers from 0 to 1 as a PNG, white to blue."""
+    end = np.array([0x1A, 0x36, 0x5D])
+    pixels = (255 + np.clip(values, 0, 1)[..., None] * (end - 255)).astype(np.uint8)
+    rows = np.concatenate([np.zeros((*pixels.shape[:1], 1), np.uint8), pixels.reshape(len(pixels), -1)], 1)
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows.tobytes())) + chunk(b"IEND", b"")
+    return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+def ordered_gram(top, X, y):
+    """The tangent kernel of 500 digits as cosines, in the order of their classes."""
+    order = np.argsort(y[:500], kind="stable")
+    K = kernels.ntk(**NET).gram(X[:500][order])
+    scale = np.sqrt(np.diag(K))
+    cosines = K / np.outer(scale, scale)
+    low = np.quantile(cosines, 0.01)
+    axes = Axes(60, top + 40, 440, 440, (0, 500), (500, 0))
+    axes.parts.insert(0, f'<image x="60" y="{top + 40}" width="440" height="440" href="{image((cosines - low) / (1 - low))}"/>')
+    edges = np.searchsorted(y[:500][order], range(11))
+    for digit in range(10):
+        middle = (edges[digit] + edges[digit + 1]) / 2
+        axes.text(middle, 500, digit, dy=18)
+        axes.text(0, middle, digit, "end", dx=-6, dy=4)
+    axes.text(0, 0, f"tangent kernel of 500 digits by class, as cosines from {low:.2f} (white) to 1", "start", dy=-10, size=15)
+    return axes.parts
+
+
+def finite(X, y, X_test, y_test, seed, width=512, steps=400):
+    """A network of that shape at a finite width, trained by full batches on squares; its accuracy."""
+    torch.manual_seed(seed)
+    net = torch.nn.Sequential(torch.nn.Linear(64, width), torch.nn.ReLU(), torch.nn.Linear(width, width), torch.nn.ReLU(), torch.nn.Linear(width, 10))
+    inputs, targets = torch.from_numpy(X).float(), torch.nn.functional.one_hot(torch.from_numpy(y), 10).float() - 0.1
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (net(inputs) - targets).square().sum(1).mean().backward()
+        optimizer.step()
+    with torch.no_grad():
+        return (net(torch.from_numpy(X_test).float()).argmax(1).numpy() == y_test).mean()
+
+
+def few_examples(top, X, y):
+    names = ["tangent kernel, ridge", "network of width 512", "RBF, ridge"]
+    found = np.zeros((len(SIZES), DRAWS, 3))
+    for draw in range(DRAWS):
+        order = np.random.default_rng(draw).permutation(len(X))
+        X_test, y_test = X[order[-700:]], y[order[-700:]]
+        for k, n in enumerate(SIZES):
+            few, labels = X[order[:n]], y[order[:n]]
+            for m, kernel in ((0, kernels.ntk(**NET)), (2, kernels.rbf(2.0))):
+                found[k, draw, m] = machines.RidgeClassifier(kernel).fit(few, labels).score(X_test, y_test)
+            found[k, draw, 1] = finite(few, labels, X_test, y_test, draw)
+    print("| examples | " + " | ".join(names) + " |\n" + "|---" * (1 + len(names)) + "|")
+    for n, rows in zip(SIZES, 100 * found):
+        print(f"| {n} | " + " | ".join(f"{m:.1f} ± {s:.1f}" for m, s in zip(rows.mean(0), rows.std(0))) + " |")
+    axes = Axes(660, top + 40, 530, 440, (np.log(16), np.log(640)), (50, 100))
+    for m, (name, colour) in enumerate(zip(names, (BLUE, ORANGE, GREY))):
+        mean, spread = 100 * found[:, :, m].mean(1), 100 * found[:, :, m].std(1)
+        axes.band(np.log(SIZES), mean - spread, np.minimum(mean + spread, 100), colour, 0.12)
+        axes.line(np.log(SIZES), mean, colour)
+        axes.dots(np.log(SIZES), mean, colour)
+        axes.text(np.log(640), 50, name, "end", dx=-14, dy=-20 - 22 * (2 - m), colour=colour, size=15)
+    axes.ticks(np.log(SIZES), range(50, 101, 10), [str(n) for n in SIZES])
+    axes.text(np.log(16), 100, f"% right of 700 other digits, by number of examples, {DRAWS} draws", "start", dy=-10, size=15)
+    return axes.parts
+
+
+def main():
+    torch.set_num_threads(1)
+    X, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(X))
+    X, y = X[order] / 16, y[order]
+    parts = bands(0) + ordered_gram(340, X, y) + few_examples(340, X, y)
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="1230" height="860" font-family="sans-serif">{"".join(parts)}</svg>'
+    with tempfile.TemporaryDirectory() as folder:
+        page = pathlib.Path(folder) / "machines.html"
+        page.write_text(f'<!doctype html><meta charset="utf-8"><body style="margin:10px;background:white">{svg}</body>', encoding="utf-8")
+        subprocess.run([ROOT / "scripts/page_picture.sh", page, ROOT / "docs/pictures/machines.png", "1250", "880"], check=True)
+
+
+if __name__ == "__main__":
+    main()
