@@ -37,7 +37,7 @@ def test_the_wheel_pins_its_torch_and_holds_what_it_needs(wheel):
         names = files.namelist()
         metadata = email.message_from_bytes(files.read(next(n for n in names if n.endswith("METADATA"))))
     assert f"torch=={torch.__version__.split('+')[0]}" in metadata.get_all("Requires-Dist")
-    for wanted in ("pathkernel/py.typed", "pathkernel/_engine.pyi", "pathkernel/libpathkernel.so", "pathkernel/bin/pathkernel"):
+    for wanted in ("pathkernel/py.typed", "pathkernel/_engine.pyi", "pathkernel/machines/__init__.py", "pathkernel/libpathkernel.so", "pathkernel/bin/pathkernel"):
         assert wanted in names
     assert not any("torch" in n.lower() and n.endswith(".so") for n in names)
 
