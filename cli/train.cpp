@@ -38,7 +38,7 @@ struct Options {
 
 /// Parameters, what the optimizer keeps for each, and their average, in bytes.
 int64_t checkpoint_bytes(const Model& model, const TrainingSettings& settings, at::ScalarType dtype) {
-  const int64_t states = make_optimizer(settings.optimizer, model.parameters())->numbers_per_weight() + (settings.ema != 0 ? 1 : 0);
+  const int64_t states = make_optimizer(settings.optimizer, model.parameters())->numbers_per_weight() + (settings.keeps_average() ? 1 : 0);
   return (count_numbers(model.parameters()) * (1 + states) + count_numbers(model.buffers())) * (dtype == at::kDouble ? 8 : 4);
 }
 

@@ -156,7 +156,7 @@ void check_comparable(const Recording& run, const Recording& other) {
   };
   if (run.initial_hash() != other.initial_hash()) refuse("it began with other weights");
   if (a.examples != b.examples) refuse(fmt::format("it was trained on {} examples instead of {}", b.examples, a.examples));
-  if (a.model != b.model || a.objective != b.objective || a.reduction != b.reduction || a.regulariser != b.regulariser || a.accumulate != b.accumulate || a.ema != b.ema ||
+  if (a.model != b.model || a.objective != b.objective || a.reduction != b.reduction || a.regulariser != b.regulariser || a.accumulate != b.accumulate || a.ema != b.ema || !(a.average == b.average) ||
       describe(a.optimizer) != describe(b.optimizer))
     refuse("model, loss or optimizer are others");
   if (hash_of(run.planned_batches()) != hash_of(other.planned_batches())) refuse("its steps drew other examples");

@@ -102,6 +102,8 @@ std::unique_ptr<LiveRun> LiveRun::resume(const std::string& folder, const Learne
 
 const RunOutcome& LiveRun::outcome() const { return impl_->outcome; }
 
+const WeightAverage* LiveRun::average() const { return impl_->trainer().average(); }
+
 double LiveRun::step(const Tensor& indices, double lr) {
   impl_->check_open();
   impl_->check_untouched();
@@ -130,7 +132,7 @@ void LiveRun::rehearse(const Tensor& indices, double lr) {
   if (average != nullptr)
     for (const auto& [name, tensor] : average->values()) kept.push_back({name, tensor.clone()});
   impl_->trainer().step(take(impl_->data, indices, parse_dtype(impl_->manifest.dtype), seed), lr, seed);
-  if (average != nullptr) average->restore(kept);
+  if (average != nullptr) average->restore(kept, steps());
 }
 
 void LiveRun::finish(RunStatus status) {

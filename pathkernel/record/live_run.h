@@ -27,6 +27,9 @@ class LiveRun {
   /// @throws Diverged where it leaves the finite numbers: the log then ends before it, and the run is over.
   double step(const Tensor& indices, double lr);
 
+  /// The average of the weights that the run keeps; nullptr: none.
+  const WeightAverage* average() const;
+
   /// For a step that the caller makes itself: begin() seeds the random numbers as step() would, end() logs what came of it.
   void begin();
   void end(const Tensor& indices, double lr, double loss);

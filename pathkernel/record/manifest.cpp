@@ -12,6 +12,8 @@ namespace pathkernel {
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(OptimizerSettings, name, lr, momentum, dampening, nesterov, beta1, beta2, eps, amsgrad, momentum_decay, alpha,
                                    centered, lr_decay, initial_accumulator, weight_decay, decoupled, clip_norm, clip_value, schedule, warmup,
                                    lr_step, lr_gamma)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(NewtonSchulz, a, b, c, steps, adjust_lr)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(AverageSettings, rule, decay, start, every)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DataSource, location, label_column, targets, limit)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LabelFlips, share, seed, examples, originals, labels)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Relabelling, example, label)
@@ -33,22 +35,26 @@ nlohmann::json to_json(const Manifest& m) {
           {"dropped", m.dropped},   {"renormalise", m.renormalise},
           {"retrained_from", m.retrained_from},
           {"environment", m.environment}};
+  if (m.optimizer.name == "muon") all["optimizer"]["newton_schulz"] = m.optimizer.newton_schulz;
+  if (!m.average.rule.empty()) all["average"] = m.average;
   if (!m.data.flips.empty()) all["flips"] = m.data.flips;
   return all;
 }
 
 Manifest manifest_from(const nlohmann::json& json) {
-  const auto read = [&](const char* key, auto& field) {
+  const auto read_of = [](const nlohmann::json& from, const char* key, auto& field) {
     try {
-      json.at(key).get_to(field);
+      from.at(key).get_to(field);
     } catch (const nlohmann::json::exception& error) {
       throw CorruptData(fmt::format("the manifest's entry \"{}\" cannot be read ({})", key, error.what()));
     }
   };
+  const auto read = [&](const char* key, auto& field) { read_of(json, key, field); };
   const char* what = "the manifest";
   require_integers(json, {"accumulate", "examples", "batch", "steps", "checkpoint_every"}, what);
   if (json.contains("data")) require_integers(json["data"], {"limit"}, what);
   if (json.contains("text")) require_integers(json["text"], {"buckets"}, what);
+  if (json.contains("average")) require_integers(json["average"], {"start", "every"}, what);
   if (json.contains("environment")) require_integers(json["environment"], {"threads"}, what);
   if (json.contains("seed") && !json["seed"].is_number_unsigned()) throw CorruptData("the manifest's entry \"seed\" is no unsigned integer");
   Manifest m;
@@ -65,6 +71,7 @@ Manifest manifest_from(const nlohmann::json& json) {
   read("ema", m.ema);
   read("dtype", m.dtype);
   read("optimizer", m.optimizer);
+  if (m.optimizer.name == "muon") read_of(json["optimizer"], "newton_schulz", m.optimizer.newton_schulz);
   read("data", m.data);
   read("data_fingerprint", fingerprint);
   read("examples", m.examples);
@@ -74,6 +81,7 @@ Manifest manifest_from(const nlohmann::json& json) {
   read("seed", m.seed);
   read("checkpoint_every", m.checkpoint_every);
   read("environment", m.environment);
+  read_new("average", m.average);
   if (json.contains("flips")) read("flips", m.data.flips);
   nlohmann::json text = {{"column", m.data.text_column}, {"buckets", m.data.buckets}};
   read_new("text", text);

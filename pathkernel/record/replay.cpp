@@ -66,7 +66,7 @@ struct Replay::Impl {
     model.bind_parameters(on_device_of(model.parameters(), checkpoint.parameters));
     model.bind_buffers(on_device_of(model.buffers(), checkpoint.buffers));
     trainer.optimizer().restore(checkpoint.optimizer);
-    if (trainer.average()) trainer.average()->restore(checkpoint.average);
+    if (trainer.average()) trainer.average()->restore(checkpoint.average, s);
     dtype = checkpoint.parameters.at(0).tensor.scalar_type();
     position = s;
   }

@@ -50,18 +50,21 @@ StepAccount Adjoint::step(const StepTrace& trace, const FactorSet& G, const Tens
 }
 
 // theory 2.2 for one parameter:   y = G + q;  p ← p − D∘y;  λ = N∘p − E∘y;  c += κ⟨M∘λ, g⟩;  z = ω^c λ − η ω^d y;  p ← μ p
+// With a matrix S in the linear form, p and λ take Sᵀy in y's place.
 void Adjoint::step_parameter(const StepTrace& trace, size_t l, const FactorList& G, StepAccount& account) {
   const LinearForm& f = trace.form[l];
   const bool together = take_together(trace, l, G, account);
-  if (!together) take_memory(trace, l, G, account);
   account.rounding.add_(along(G, trace.rounding[l], n_));
+  if (q_[l].defined() && !together) account.rounding.add_(at::matmul(q_[l], trace.rounding[l]));
+  const Pull y = pull(f, G, q_[l]);
+  if (f.has_memory() && !together) take_memory(f, l, y, trace.weights[l].numel());
   const bool written = f.N.is_diagonal() || f.E.is_diagonal() || f.M.defined() || !lambda_.empty();
-  const Tensor dense_lambda = written ? lambda(f, l, G, trace.weights[l].numel()) : Tensor();
+  const Tensor dense_lambda = written ? lambda(f, l, y, trace.weights[l].numel()) : Tensor();
   if (!lambda_.empty()) {
     const Tensor clipped = f.M.defined() ? dense_lambda * f.M : dense_lambda;
     lambda_[l] = f.kappa == 1 ? clipped : clipped * f.kappa;
   }
-  book(trace, l, G, dense_lambda, account);
+  book(trace, l, y, dense_lambda, account);
   if (f.has_decay() && !together) decay(trace, l, G, dense_lambda, account);
   p_[l].carry(f.mu);
 }
@@ -80,7 +83,7 @@ void Adjoint::take_average(const StepTrace& trace, size_t l, const FactorList& G
 bool Adjoint::take_together(const StepTrace& trace, size_t l, const FactorList& G, StepAccount& account) {
   const LinearForm& f = trace.form[l];
   const int64_t W = trace.weights[l].numel();
-  if (!f.has_memory() || !f.has_decay() || convention_ != Convention::propagate || !f.E.is_zero() || f.N.is_diagonal()) return false;
+  if (!f.has_memory() || !f.has_decay() || convention_ != Convention::propagate || !f.E.is_zero() || f.N.is_diagonal() || f.S.defined()) return false;
   const double of_y = -f.eta_omega_d;
   MemoryAdjoint& p = memory(l, W);
   const MemoryAdjoint::Written written = p.written();
@@ -95,43 +98,39 @@ MemoryAdjoint& Adjoint::memory(size_t l, int64_t numbers) {
   return p_[l];
 }
 
-// p ← p − D∘(G + q);  rounding takes q·ρ
-void Adjoint::take_memory(const StepTrace& trace, size_t l, const FactorList& G, StepAccount& account) {
-  const LinearForm& f = trace.form[l];
-  if (f.has_memory()) {
-    MemoryAdjoint& p = memory(l, trace.weights[l].numel());
-    p.push(G, f.D, batch_, f.mu);
-    if (q_[l].defined()) p.push(q_[l], f.D);
-  }
-  if (q_[l].defined()) account.rounding.add_(at::matmul(q_[l], trace.rounding[l]));
+// p ← p − D∘y
+void Adjoint::take_memory(const LinearForm& f, size_t l, const Pull& y, int64_t numbers) {
+  MemoryAdjoint& p = memory(l, numbers);
+  p.push(y.factored, f.D, batch_, f.mu);
+  if (y.dense.defined()) p.push(y.dense, f.D);
 }
 
 /// λ = N∘p − E∘y written out, [n, W].
-Tensor Adjoint::lambda(const LinearForm& f, size_t l, const FactorList& G, int64_t numbers) {
+Tensor Adjoint::lambda(const LinearForm& f, size_t l, const Pull& y, int64_t numbers) {
   Tensor lambda = at::zeros({n_, numbers}, options_);
   if (f.has_memory()) {
     const MemoryAdjoint::Written p = p_[l].written();
     add_scaled(lambda, 1, p.numbers, (f.N.is_diagonal() ? 1 : f.N.number) * p.carried, f.N.diagonal);
   }
   if (f.E.is_zero()) return lambda;
-  accumulate(lambda, 1, G, -1, f.E);
-  if (q_[l].defined()) add_scaled(lambda, 1, q_[l], f.E.is_diagonal() ? -1 : -f.E.number, f.E.diagonal);
+  accumulate(lambda, 1, y.factored, -1, f.E);
+  if (y.dense.defined()) add_scaled(lambda, 1, y.dense, f.E.is_diagonal() ? -1 : -f.E.number, f.E.diagonal);
   return lambda;
 }
 
 /// κ⟨M∘λ, row⟩ for rows of per-example gradients, [count, n]; λ stays factored where it can.
-Tensor Adjoint::product(const LinearForm& f, size_t l, const FactorList& G, const Tensor& lambda, const FactorList& rows, int64_t count) const {
+Tensor Adjoint::product(const LinearForm& f, size_t l, const Pull& y, const Tensor& lambda, const FactorList& rows, int64_t count) const {
   if (lambda.defined()) return contract(rows, f.M.defined() ? lambda * f.M : lambda, count) * f.kappa;
   Tensor sum;
   if (f.has_memory() && p_[l].defined()) add(sum, p_[l].product(rows, count).mul_(f.kappa * f.N.number));
   if (!f.E.is_zero()) {
-    if (!G.empty()) add(sum, inner(rows, G, count, n_) * (-f.kappa * f.E.number));
-    if (q_[l].defined()) add(sum, contract(rows, q_[l], count) * (-f.kappa * f.E.number));
+    if (!y.factored.empty()) add(sum, inner(rows, y.factored, count, n_) * (-f.kappa * f.E.number));
+    if (y.dense.defined()) add(sum, contract(rows, y.dense, count) * (-f.kappa * f.E.number));
   }
   return sum;
 }
 
-void Adjoint::book(const StepTrace& trace, size_t l, const FactorList& G, const Tensor& lambda, StepAccount& account) const {
+void Adjoint::book(const StepTrace& trace, size_t l, const Pull& y, const Tensor& lambda, StepAccount& account) const {
   int64_t first = 0;
   for (const Pass& pass : trace.passes) {
     const int64_t count = pass.examples();
@@ -140,21 +139,21 @@ void Adjoint::book(const StepTrace& trace, size_t l, const FactorList& G, const 
       continue;
     }
     if (const FactorList& g = pass.gradients.parameters[l]; !g.empty()) {
-      if (const Tensor part = product(trace.form[l], l, G, lambda, g, count); part.defined()) {
+      if (const Tensor part = product(trace.form[l], l, y, lambda, g, count); part.defined()) {
         const Tensor exact = part.to(at::kDouble);
         account.draws.narrow(0, first, count).add_(exact);
         account.by_parameter[int64_t(l)].add_(exact.sum(0));
       }
     }
     if (account.kernel.defined() && !pass.output_gradients.parameters[l].empty()) {
-      if (const Tensor part = product(trace.form[l], l, G, lambda, pass.output_gradients.parameters[l], count); part.defined())
+      if (const Tensor part = product(trace.form[l], l, y, lambda, pass.output_gradients.parameters[l], count); part.defined())
         account.kernel.narrow(0, first, count).add_(part);
     }
     first += count;
   }
   if (trace.regulariser.empty()) return;
   const FactorList term = {dense_factor(trace.regulariser[l].unsqueeze(0))};  // an example of its own
-  if (const Tensor part = product(trace.form[l], l, G, lambda, term, 1); part.defined()) account.regulariser.add_(part[0]);
+  if (const Tensor part = product(trace.form[l], l, y, lambda, term, 1); part.defined()) account.regulariser.add_(part[0]);
 }
 
 // Coupled passes: c_i = b_i κ⟨M∘λ, ∇ℓ_i⟩ by one pushforward with the tangents of all parameters (theory 2.5)
@@ -240,7 +239,8 @@ int64_t Adjoint::numbers_per_query(const std::vector<LinearForm>& form, const Te
   for (size_t l = 0; l < form.size(); ++l) {
     const bool decays = form[l].has_decay() && convention == Convention::propagate;
     const bool writes_lambda = form[l].N.is_diagonal() || form[l].E.is_diagonal() || form[l].M.defined() || coupled;
-    const int64_t states = (decays || average ? 1 : 0) + (average ? 2 : 0) + (writes_lambda ? 1 : 0), W = weights[l].numel();
+    const bool has_q = decays || average;
+    const int64_t states = (has_q ? 1 : 0) + (average ? 2 : 0) + (writes_lambda ? 1 : 0) + (has_q && form[l].S.defined() ? 1 : 0), W = weights[l].numel();
     numbers += states * W + (form[l].has_memory() ? MemoryAdjoint::numbers_per_query(form[l], weights[l], batch, precision) : 0);
   }
   return numbers;

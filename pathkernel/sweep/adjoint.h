@@ -2,6 +2,7 @@
 
 #include <pathkernel/core/tensors.h>
 #include <pathkernel/sweep/memory_adjoint.h>
+#include <pathkernel/sweep/pull.h>
 #include <pathkernel/sweep/trace.h>
 #include <pathkernel/tangent/contraction.h>
 
@@ -67,10 +68,10 @@ class Adjoint {
   void take_average(const StepTrace& trace, size_t l, const FactorList& G, StepAccount& account);
   bool take_together(const StepTrace& trace, size_t l, const FactorList& G, StepAccount& account);
   MemoryAdjoint& memory(size_t l, int64_t numbers);
-  void take_memory(const StepTrace& trace, size_t l, const FactorList& G, StepAccount& account);
-  Tensor lambda(const LinearForm& form, size_t l, const FactorList& G, int64_t numbers);
-  Tensor product(const LinearForm& form, size_t l, const FactorList& G, const Tensor& lambda, const FactorList& rows, int64_t count) const;
-  void book(const StepTrace& trace, size_t l, const FactorList& G, const Tensor& lambda, StepAccount& account) const;
+  void take_memory(const LinearForm& form, size_t l, const Pull& y, int64_t numbers);
+  Tensor lambda(const LinearForm& form, size_t l, const Pull& y, int64_t numbers);
+  Tensor product(const LinearForm& form, size_t l, const Pull& y, const Tensor& lambda, const FactorList& rows, int64_t count) const;
+  void book(const StepTrace& trace, size_t l, const Pull& y, const Tensor& lambda, StepAccount& account) const;
   void decay(const StepTrace& trace, size_t l, const FactorList& G, const Tensor& lambda, StepAccount& account);
   void book_coupled(const StepTrace& trace, StepAccount& account);
   Tensor& dense(std::vector<Tensor>& states, size_t l, int64_t numbers);

@@ -60,8 +60,8 @@ Window window_of(const Recording& recording, const SweepOptions& options) {
 
 /// Is the averaged network asked about?
 bool asks_average(const Recording& recording, const SweepOptions& options) {
-  const bool kept = recording.manifest().ema != 0;
-  if (options.network == SweepOptions::Asked::average && !kept) throw InvalidInput("explain: the run kept no average of its weights (ema); ask about its weights");
+  const bool kept = recording.manifest().keeps_average();
+  if (options.network == SweepOptions::Asked::average && !kept) throw InvalidInput("explain: the run kept no average of its weights (ema, average); ask about its weights");
   return kept && options.network != SweepOptions::Asked::weights;
 }
 

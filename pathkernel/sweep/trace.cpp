@@ -23,6 +23,8 @@ LinearForm in_precision(LinearForm form, at::ScalarType precision) {
     if (c->is_diagonal()) c->diagonal = c->diagonal.to(precision).reshape(-1).contiguous();
   }
   if (form.M.defined()) form.M = form.M.to(precision).reshape(-1).contiguous();
+  if (form.S.defined()) form.S.S = form.S.S.to(precision).contiguous();
+  if (form.beyond.defined()) form.beyond = form.beyond.reshape(-1);
   return form;
 }
 

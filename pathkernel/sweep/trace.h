@@ -31,7 +31,7 @@ struct StepTrace {
   std::vector<Pass> passes;
   Tensors regulariser;              ///< gradient of the regulariser: per parameter, flat; empty without one
   std::vector<LinearForm> form;     ///< coefficients of theory 2.1, in the evaluation precision
-  Tensors rounding;                 ///< ρ = Δ_s − (−D∘m_s − E∘u − ηω^d w): per parameter, flat. m is carried in float64 from the
+  Tensors rounding;                 ///< ρ = Δ_s − (−S(D∘m_s + E∘u) − ηω^d w): per parameter, flat. m is carried in float64 from the
                                     ///< stretch's first step, so that μ m_{s−1} + N∘u gives it exactly
   Tensors average_rounding;         ///< w̄_{s+1} − w̄_s − (1−ρ)(w_{s+1} − w̄_s): per parameter, flat; empty without average
   Tensor indices;                   ///< [D] examples of all passes, one after another

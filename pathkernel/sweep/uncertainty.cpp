@@ -4,12 +4,13 @@
 #include <ATen/ops/sqrt.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
+#include <pathkernel/sweep/pull.h>
 #include <pathkernel/tangent/contraction.h>
 
 namespace pathkernel {
 namespace {
 
-/// How a raw gradient moves the weights at its own step: Δ = −κ M∘(N∘D + E)∘g + …
+/// How a raw gradient moves the weights at its own step: Δ = −S(κ M∘(N∘D + E)∘g) + …; of y it takes Sᵀy.
 Coefficient push_of(const LinearForm& f) {
   const Coefficient push = f.N.times(f.D).plus(f.E).times(Coefficient{f.kappa});
   return f.M.defined() ? push.times(Coefficient{0, f.M}) : push;
@@ -27,7 +28,7 @@ Tensor coupled_shares(const StepTrace& trace, const Pass& pass, const FactorSet&
   Tensors lambda(trace.weights.size());
   for (size_t l = 0; l < lambda.size(); ++l) {
     if (G.parameters[l].empty()) continue;
-    lambda[l] = weighted(G.parameters[l], push_of(trace.form[l]), G.examples, trace.weights[l].numel());
+    lambda[l] = weighted(pull(trace.form[l], G.parameters[l], {}).factored, push_of(trace.form[l]), G.examples, trace.weights[l].numel());
   }
   return coupled.shares(trace.weights, pass.coupled, lambda).by_example;
 }
@@ -43,7 +44,8 @@ Tensor shares(const StepTrace& trace, const FactorSet& G, CoupledPasses& coupled
     Tensor sum;
     const int64_t count = pass.gradients.examples;
     for (size_t l = 0; l < trace.weights.size(); ++l) {
-      const FactorList &g = pass.gradients.parameters[l], &h = G.parameters[l];
+      const FactorList& g = pass.gradients.parameters[l];
+      const FactorList h = pull(trace.form[l], G.parameters[l], {}).factored;
       if (g.empty() || h.empty()) continue;
       const Coefficient d = push_of(trace.form[l]);
       const Tensor part = d.is_diagonal() ? contract(g, weighted(h, d, G.examples, trace.weights[l].numel()), count)

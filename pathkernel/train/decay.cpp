@@ -4,7 +4,7 @@
 namespace pathkernel {
 
 Decay::Decay(const OptimizerSettings& settings)
-    : omega_(settings.weight_decay), decoupled_(settings.decoupled || settings.name == "adamw" || settings.name == "lion") {}
+    : omega_(settings.weight_decay), decoupled_(settings.decoupled || settings.name == "adamw" || settings.name == "lion" || settings.name == "muon") {}
 
 Tensor Decay::apply(const Tensor& w, const Tensor& g, double lr) const {
   if (omega_ == 0) return g;

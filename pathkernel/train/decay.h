@@ -10,7 +10,7 @@ namespace pathkernel {
 /// (Loshchilov & Hutter 2019): w ← (1 − ηω) w in place, u = g.
 class Decay {
  public:
-  /// adamw and lion decouple always, others where `settings.decoupled` says so.
+  /// adamw, lion and muon decouple always, others where `settings.decoupled` says so.
   explicit Decay(const OptimizerSettings& settings);
 
   /// @return u. Without decay it is `g` itself.

@@ -5,6 +5,7 @@
 #include <pathkernel/train/adamax.h>
 #include <pathkernel/train/clipping.h>
 #include <pathkernel/train/lion.h>
+#include <pathkernel/train/muon.h>
 #include <pathkernel/train/nadam.h>
 #include <pathkernel/train/optimizer.h>
 #include <pathkernel/train/radam.h>
@@ -25,6 +26,7 @@ std::unique_ptr<Optimizer> without_clipping(const OptimizerSettings& settings, c
   if (name == "adamax") return std::make_unique<Adamax>(settings, parameters);
   if (name == "adadelta") return std::make_unique<Adadelta>(settings, parameters);
   if (name == "lion") return std::make_unique<Lion>(settings, parameters);
+  if (name == "muon") return std::make_unique<Muon>(settings, parameters);
   throw InvariantViolated("make_optimizer: " + name + " has settings, but nothing makes it");
 }
 

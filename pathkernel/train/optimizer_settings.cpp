@@ -28,6 +28,7 @@ const std::vector<Kind>& kinds() {
       {"adamax", {"beta1", "beta2", "eps", "weight_decay"}},
       {"adadelta", {"alpha", "eps", "weight_decay"}},
       {"lion", {"beta1", "beta2", "weight_decay"}},
+      {"muon", {"momentum", "nesterov", "eps", "weight_decay"}},
   };
   return all;
 }
@@ -57,6 +58,12 @@ void refuse_ignored(const OptimizerSettings& s) {
       throw InvalidInput(fmt::format("optimizer: {} has no setting {}; it belongs to {}", s.name, setting, users_of_setting(setting)));
 }
 
+void validate(const NewtonSchulz& n) {
+  require(n.steps >= 0 && n.steps < 100, "muon takes 0 to 99 steps of Newton and Schulz", double(n.steps));
+  if (n.adjust_lr != "original" && n.adjust_lr != "match_rms_adamw")
+    throw InvalidInput(fmt::format("optimizer: muon adjusts its learning rate by original or match_rms_adamw, but got {}", n.adjust_lr));
+}
+
 }  // namespace
 
 std::vector<std::string> optimizer_names() {
@@ -79,6 +86,12 @@ OptimizerSettings default_settings(const std::string& optimizer) {
   if (s.name == "lion") {
     s.lr = 1e-4;
     s.beta2 = 0.99;
+  }
+  if (s.name == "muon") {
+    s.lr = 0.001;
+    s.momentum = 0.95;
+    s.nesterov = true;
+    s.eps = 1e-7;
   }
   return s;
 }
@@ -103,7 +116,7 @@ void validate(const OptimizerSettings& s) {
   require_from_zero("momentum", s.momentum);
   require(std::isfinite(s.dampening), "dampening must be a number", s.dampening);
   if (s.dampening != 0 && s.momentum == 0) throw InvalidInput("optimizer: dampening is of momentum's memory, and momentum is 0; leave it out");
-  if (s.nesterov && (s.momentum <= 0 || s.dampening != 0))
+  if (s.name == "sgd" && s.nesterov && (s.momentum <= 0 || s.dampening != 0))
     throw InvalidInput("optimizer: Nesterov needs a momentum above zero and no dampening");
   if (uses_setting(s.name, "beta1")) {
     require(s.beta1 >= 0 && s.beta1 < 1, "beta1 must be in [0, 1)", s.beta1);
@@ -111,6 +124,7 @@ void validate(const OptimizerSettings& s) {
   }
   if (s.name == "lion") require(s.beta2 > 0, "lion's beta2 must be above 0", s.beta2);  // its memory is what the update is read from
   if (uses_setting(s.name, "eps")) require_from_zero("eps", s.eps);
+  if (s.name == "muon") validate(s.newton_schulz);
   if (s.name == "nadam") require_from_zero("momentum_decay", s.momentum_decay);
   if (s.name == "rmsprop") require_from_zero("alpha", s.alpha);
   require_from_zero("lr_decay", s.lr_decay);

@@ -13,11 +13,19 @@ inline double realised(double number, at::ScalarType dtype) {
   return dtype == at::kDouble ? number : static_cast<double>(static_cast<float>(number));
 }
 
-/// μ and N of m.lerp_(u, x), x = 1 − β1, as the kernel computes it: m + x(u−m) for x < ½ and u − (1−x)(u−m) otherwise.
+/// What a.lerp(b, x) makes of a and of b, as the kernel computes it: a + x(b−a) for x < ½ and b − (1−x)(b−a) otherwise.
+struct Lerp { double of_a, of_b; };
+inline Lerp realised_lerp(double x, at::ScalarType dtype) {
+  x = realised(x, dtype);
+  if (x < 0.5) return {1 - x, x};
+  return {realised(1 - x, dtype), 1 - realised(1 - x, dtype)};
+}
+
+/// μ and N of m.lerp_(u, 1 − β1).
 inline void put_lerp_into(LinearForm& form, double beta1, at::ScalarType dtype) {
-  const double x = realised(1 - beta1, dtype);
-  form.mu = x < 0.5 ? 1 - x : realised(1 - x, dtype);
-  form.N.number = x < 0.5 ? x : 1 - realised(1 - x, dtype);
+  const Lerp lerp = realised_lerp(1 - beta1, dtype);
+  form.mu = lerp.of_a;
+  form.N.number = lerp.of_b;
 }
 
 }  // namespace pathkernel

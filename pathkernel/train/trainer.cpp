@@ -56,7 +56,7 @@ Trainer::Trainer(TrainingSettings settings, const Learner& learner)
                        "leave it out");
   if (!std::is_sorted(settings_.dropped.begin(), settings_.dropped.end()))
     throw InvalidInput("training: the examples to be dropped are not in ascending order; sort them");
-  if (settings_.ema != 0) average_ = std::make_unique<WeightAverage>(settings_.ema, model_.parameters());
+  if (settings_.keeps_average()) average_ = std::make_unique<WeightAverage>(settings_, model_.parameters());
 }
 
 double Trainer::passes(const Batch& batch, StepObserver* observer) {

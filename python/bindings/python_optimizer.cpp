@@ -16,6 +16,11 @@ OptimizerSettings settings_from(const py::dict& values) {
   read("beta1", s.beta1), read("beta2", s.beta2), read("eps", s.eps), read("amsgrad", s.amsgrad), read("momentum_decay", s.momentum_decay);
   read("alpha", s.alpha), read("centered", s.centered), read("lr_decay", s.lr_decay), read("initial_accumulator", s.initial_accumulator);
   read("weight_decay", s.weight_decay), read("decoupled", s.decoupled), read("clip_norm", s.clip_norm), read("clip_value", s.clip_value);
+  if (values.contains("newton_schulz")) {
+    const py::dict given = values["newton_schulz"];
+    s.newton_schulz = {given["a"].cast<double>(), given["b"].cast<double>(), given["c"].cast<double>(), given["steps"].cast<int64_t>(),
+                       given["adjust_lr"].cast<std::string>()};
+  }
   return s;
 }
 

@@ -32,6 +32,9 @@ std::unique_ptr<Live> begin(const std::string& folder, std::shared_ptr<Parts> pa
   m.regulariser = values["regulariser"].cast<std::string>();
   m.accumulate = values["accumulate"].cast<int64_t>();
   m.ema = values["ema"].cast<double>();
+  if (const py::dict average = values["average"]; !average.empty()) {
+    m.average = {average["rule"].cast<std::string>(), average["decay"].cast<double>(), average["start"].cast<int64_t>(), average["every"].cast<int64_t>()};
+  }
   m.batch = values["batch"].cast<int64_t>();
   m.seed = values["seed"].cast<uint64_t>();
   m.checkpoint_every = values["checkpoint_every"].cast<int64_t>();
@@ -121,6 +124,12 @@ void init_run(py::module_& m) {
       .def("begin", [](Live& live) { live.run->begin(); }, no_gil)
       .def("end", [](Live& live, const Tensor& indices, double lr, double loss) { live.run->end(indices, lr, loss); }, py::arg("indices"), py::arg("lr"), py::arg("loss"), no_gil)
       .def("finish", [](Live& live, bool complete) { live.run->finish(status_from(complete)); }, py::arg("complete"), no_gil)
+      .def("average", [](const Live& live) {
+        const WeightAverage* average = live.run->average();
+        py::list named;
+        for (const auto& t : average->values()) named.append(py::make_tuple(t.name, t.tensor));
+        return py::make_tuple(average->updates(), named);
+      })
       .def_property_readonly("steps", [](const Live& live) { return live.run->steps(); })
       .def_property_readonly("outcome", [](const Live& live) { return outcome_of(live.run->outcome()); });
 

@@ -52,9 +52,15 @@ def _adadelta(group: dict) -> dict:
     return {"name": "adadelta", "alpha": group["rho"], "eps": group["eps"], "weight_decay": group["weight_decay"]}
 
 
+def _muon(group: dict) -> dict:
+    a, b, c = group["ns_coefficients"]
+    return {"name": "muon", **{k: group[k] for k in ("momentum", "nesterov", "eps", "weight_decay")},
+            "newton_schulz": {"a": float(a), "b": float(b), "c": float(c), "steps": group["ns_steps"], "adjust_lr": group["adjust_lr_fn"] or "original"}}
+
+
 #: What the engine reads, by class.
 SETTINGS = {optim.SGD: _sgd, optim.Adam: _adam, optim.AdamW: _adamw, optim.NAdam: _nadam, optim.RMSprop: _rmsprop, optim.Adagrad: _adagrad,
-            optim.RAdam: _radam, optim.Adamax: _adamax, optim.Adadelta: _adadelta}
+            optim.RAdam: _radam, optim.Adamax: _adamax, optim.Adadelta: _adadelta, optim.Muon: _muon}
 
 #: State of a size of its own: a number that counts, kept on the CPU.
 NUMBERS = ("step", "mu_product")
@@ -64,18 +70,36 @@ def _number(value: Any) -> Any:
     return value.item() if isinstance(value, torch.Tensor) else value
 
 
-class Optimizer:
-    """A live torch.optim.Optimizer, as PythonOptimizer of the engine calls it. Parameters are in the model's order."""
+def _kind_of(optimizer: Any) -> type:
+    if not isinstance(optimizer, optim.Optimizer):
+        raise InvalidInput(f"optimizer is a {type(optimizer).__name__}; a torch.optim.Optimizer, or a list of such over different parameters, is expected")
+    kind = next((c for c in SETTINGS if type(optimizer) is c or (isinstance(optimizer, c) and type(optimizer).step is c.step)), None)
+    if kind is None:
+        names = ", ".join(c.__name__ for c in SETTINGS)
+        raise InvalidInput(f"optimizer is a {type(optimizer).__module__}.{type(optimizer).__qualname__}, whose steps the engine cannot read; use one of "
+                           f"torch.optim's {names}")
+    return kind
 
-    def __init__(self, optimizer: torch.optim.Optimizer, named_parameters: list[tuple[str, torch.Tensor]], clip_norm: float = 0, clip_value: float = 0):
-        self.optimizer = optimizer
-        kind = next((c for c in SETTINGS if type(optimizer) is c or (isinstance(optimizer, c) and type(optimizer).step is c.step)), None)
-        if kind is None:
-            names = ", ".join(c.__name__ for c in SETTINGS)
-            raise InvalidInput(f"optimizer is a {type(optimizer).__module__}.{type(optimizer).__qualname__}, whose steps the engine cannot read; use one of "
-                               f"torch.optim's {names}")
-        self.kind, self.clip = kind, {"clip_norm": clip_norm, "clip_value": clip_value}
-        group_of = {id(p): g for g, group in enumerate(optimizer.param_groups) for p in group["params"]}
+
+class Optimizer:
+    """One live torch.optim.Optimizer or several, as PythonOptimizer of the engine calls them: their groups of parameters one after another.
+    Parameters are in the model's order."""
+
+    def __init__(self, given: Any, named_parameters: list[tuple[str, torch.Tensor]], clip_norm: float = 0, clip_value: float = 0):
+        self.optimizers: list[optim.Optimizer] = list(given) if isinstance(given, (list, tuple)) else [given]
+        if not self.optimizers:
+            raise InvalidInput("optimizer is an empty list; a torch.optim.Optimizer, or a list of such over different parameters, is expected")
+        kinds = [_kind_of(o) for o in self.optimizers]
+        #: Of every group: its optimizer's class, and the optimizer.
+        self.kinds = [kind for o, kind in zip(self.optimizers, kinds) for _ in o.param_groups]
+        self.owners = [o for o in self.optimizers for _ in o.param_groups]
+        self.clip = {"clip_norm": clip_norm, "clip_value": clip_value}
+        group_of: dict[int, int] = {}
+        for g, group in enumerate(self.param_groups):
+            for k, p in enumerate(group["params"]):
+                if id(p) in group_of:
+                    raise InvalidInput(f"optimizer: parameter {k} of group {g} ({list(p.shape)}) belongs to group {group_of[id(p)]} as well; each to one optimizer")
+                group_of[id(p)] = g
         self.names = [name for name, p in named_parameters if p.requires_grad]
         self.parameters = [p for _, p in named_parameters if p.requires_grad]
         for name, p in named_parameters:
@@ -83,7 +107,7 @@ class Optimizer:
                 raise InvalidInput(f"optimizer: parameter '{name}' of the model is not among its parameters; give it model.parameters(), or freeze that one "
                                    "(requires_grad_(False))")
         known = {id(p) for _, p in named_parameters}
-        for g, group in enumerate(optimizer.param_groups):
+        for g, group in enumerate(self.param_groups):
             for k, p in enumerate(group["params"]):
                 if id(p) not in known:
                     raise InvalidInput(f"optimizer: parameter {k} of group {g} ({list(p.shape)}) is none of the model's")
@@ -92,17 +116,26 @@ class Optimizer:
             for key, value in group.items():
                 if key != "params" and isinstance(value, (tuple, list)) and any(isinstance(v, torch.Tensor) for v in value):
                     raise InvalidInput(f"optimizer: {key} of group {g} holds tensors; give plain numbers")
-        if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
+        if any(o._optimizer_step_pre_hooks or o._optimizer_step_post_hooks for o in self.optimizers):
             raise InvalidInput("optimizer: it has step hooks, whose part in a step cannot be accounted for; remove them")
         for name, p in named_parameters:
             if p._backward_hooks:
                 raise InvalidInput(f"model: parameter '{name}' has a gradient hook, whose part in a step cannot be accounted for; remove it (clipping: record(clip_norm=…))")
         self.learning = [(name, p.requires_grad) for name, p in named_parameters]
-        self.group_count = len(optimizer.param_groups)
+        self.group_count = len(self.param_groups)
         self.group_of = [group_of[id(p)] for p in self.parameters]
         self.first = [False] * len(self.parameters)
         self.updated = [True] * len(self.parameters)
-        self.before: list[torch.Tensor | None] = [None] * len(self.parameters)
+        #: What a linear form wants beside the state after the step.
+        self.besides: list[dict[str, torch.Tensor]] = [{} for _ in self.parameters]
+
+    @property
+    def param_groups(self) -> list[dict]:
+        return [group for o in self.optimizers for group in o.param_groups]
+
+    def _states(self) -> list[dict]:
+        """Of every parameter, live; empty before its first step."""
+        return [self.owners[g].state.get(p) or {} for g, p in zip(self.group_of, self.parameters)]
 
     def check_unchanged(self, named_parameters: list[tuple[str, torch.Tensor]]) -> None:
         """What learns, and in which groups, is fixed when a recording begins."""
@@ -110,17 +143,14 @@ class Optimizer:
             if now != name or p.requires_grad != learns:
                 raise InvalidInput(f"run: parameter '{name}' {'no longer learns' if learns else 'learns now'} (requires_grad), which it {'did' if learns else 'did not'} when the "
                                    "recording began; begin another recording where what learns changes")
-        if len(self.optimizer.param_groups) != self.group_count:
-            raise InvalidInput(f"run: the optimizer has {len(self.optimizer.param_groups)} groups of parameters now, but had {self.group_count} when the recording began; "
+        if len(self.param_groups) != self.group_count:
+            raise InvalidInput(f"run: the optimizer has {len(self.param_groups)} groups of parameters now, but had {self.group_count} when the recording began; "
                                "begin another recording where groups change")
 
     def group_settings(self, g: int) -> dict:
-        group = self.optimizer.param_groups[g]
-        settings = {k: _number(v) for k, v in self.kind_settings(group).items()}
+        group = self.param_groups[g]
+        settings = {k: _number(v) for k, v in SETTINGS[self.kinds[g]](group).items()}
         return {**settings, "lr": float(group["lr"])}
-
-    def kind_settings(self, group: dict) -> dict:
-        return SETTINGS[self.kind](group)
 
     def engine_settings(self) -> dict:
         """Of the first group, and clipping: what a manifest says."""
@@ -128,51 +158,59 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        return float(self.optimizer.param_groups[0]["lr"])
+        return float(self.param_groups[0]["lr"])
 
     @property
     def writes_into_gradients(self) -> bool:
         """torch's variants over lists of tensors use the gradients' storage for their own sums (SGD with Nesterov's momentum)."""
-        return any(group.get("foreach") or group.get("fused") for group in self.optimizer.param_groups) or not self.parameters[0].is_cpu
+        return any(group.get("foreach") or group.get("fused") for group in self.param_groups) or not self.parameters[0].is_cpu
 
     def step(self) -> None:
-        for i, p in enumerate(self.parameters):
-            state = self.optimizer.state.get(p) or {}
+        for i, (p, state) in enumerate(zip(self.parameters, self._states())):
             self.updated[i] = p.grad is not None
             self.first[i] = state.get("momentum_buffer") is None
-            if self.kind is optim.Adadelta:  # its linear form wants it as it was before the step
-                self.before[i] = state["acc_delta"].clone() if "acc_delta" in state else torch.zeros_like(p)
-        self.optimizer.step()
+            if self._kind(i) is optim.Adadelta:
+                self.besides[i] = {"acc_delta_before": state["acc_delta"].clone() if "acc_delta" in state else torch.zeros_like(p)}
+            elif self._kind(i) is optim.Muon and p.grad is not None:
+                self.besides[i] = {"gradient": p.grad}
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+    def _kind(self, i: int) -> type:
+        return self.kinds[self.group_of[i]]
 
     def last_step(self) -> list[dict]:
-        settings = [self.group_settings(g) for g in range(len(self.optimizer.param_groups))]
+        settings = [self.group_settings(g) for g in range(len(self.param_groups))]
         steps = []
-        for i, p in enumerate(self.parameters):
-            state = self.optimizer.state.get(p) or {}
+        for i, state in enumerate(self._states()):
             tensors = {k: v.detach() for k, v in state.items() if isinstance(v, torch.Tensor)}
-            if self.before[i] is not None and self.updated[i]:
-                tensors["acc_delta_before"] = self.before[i]
+            if self.updated[i]:
+                tensors |= self.besides[i]
             steps.append({"settings": settings[self.group_of[i]], "state": tensors, "first": self.first[i], "updated": self.updated[i] and self._has_stepped(i, state),
-                          "maximize": bool(self.optimizer.param_groups[self.group_of[i]].get("maximize", False))})
+                          "maximize": bool(self.param_groups[self.group_of[i]].get("maximize", False))})
         return steps
 
     def _has_stepped(self, i: int, state: dict) -> bool:
-        return self.kind in (optim.SGD, optim.RMSprop) or (self.kind is not optim.Adadelta or self.before[i] is not None) and _number(state.get("step", 0)) > 0
+        kind = self._kind(i)
+        if kind in (optim.Adadelta, optim.Muon) and not self.besides[i]:  # nothing has been seen of its last step
+            return False
+        return kind in (optim.SGD, optim.RMSprop, optim.Muon) or _number(state.get("step", 0)) > 0
 
     def state(self) -> list[tuple[str, torch.Tensor]]:
         """Kind by kind, as the engine's own optimizers name it; live."""
-        kinds = sorted({k for p in self.parameters for k, v in (self.optimizer.state.get(p) or {}).items() if isinstance(v, torch.Tensor)})
+        states = self._states()
+        kinds = sorted({k for s in states for k, v in s.items() if isinstance(v, torch.Tensor)})
         tensors = []
         for kind in kinds:
-            for name, p in zip(self.names, self.parameters):
-                value = (self.optimizer.state.get(p) or {}).get(kind)
+            for name, state in zip(self.names, states):
+                value = state.get(kind)
                 if isinstance(value, torch.Tensor):
                     tensors.append((f"{kind}/{name}", value.detach().cpu().long() if kind == "step" else value.detach()))
         return tensors
 
     def restore(self, values: dict[str, torch.Tensor]) -> None:
         for i, (name, p) in enumerate(zip(self.names, self.parameters)):
-            group = self.optimizer.param_groups[self.group_of[i]]
+            group = self.param_groups[self.group_of[i]]
             state = {}
             for key, value in values.items():
                 kind, _, of = key.partition("/")
@@ -182,21 +220,24 @@ class Optimizer:
                 on_device = group.get("capturable") or group.get("fused")
                 state["step"] = state["step"].to(dtype=torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32,
                                                  device=p.device if on_device else "cpu")
-            if self.kind is optim.Adagrad and "sum" not in state:  # it has its state before the first step
+            if self._kind(i) is optim.Adagrad and "sum" not in state:  # it has its state before the first step
                 state = {"step": torch.tensor(0.0), "sum": torch.full_like(p, group["initial_accumulator_value"]).detach()}
+            kept = self.owners[self.group_of[i]].state
             if state:
-                self.optimizer.state[p] = state
+                kept[p] = state
             else:
-                self.optimizer.state.pop(p, None)
-            self.first[i], self.updated[i], self.before[i] = False, True, None
+                kept.pop(p, None)
+            self.first[i], self.updated[i], self.besides[i] = False, True, {}
 
     def numbers_per_weight(self) -> int:
-        kinds = {k for p in self.parameters for k, v in (self.optimizer.state.get(p) or {}).items() if isinstance(v, torch.Tensor)}
+        kinds = {k for s in self._states() for k, v in s.items() if isinstance(v, torch.Tensor)}
         return sum(k not in NUMBERS for k in kinds)
 
     def groups(self) -> str:
-        """Settings of every group, which schedulers may change from step to step."""
-        return json.dumps([{k: self._plain(v) for k, v in group.items() if self._is_setting(k, v)} for group in self.optimizer.param_groups])
+        """Settings of every group, which schedulers may change from step to step; with the optimizer's name where there are several."""
+        several = len(self.optimizers) > 1
+        return json.dumps([({"optimizer": kind.__name__} if several else {}) | {k: self._plain(v) for k, v in group.items() if self._is_setting(k, v)}
+                           for kind, group in zip(self.kinds, self.param_groups)])
 
     @staticmethod
     def _is_setting(key: str, value: Any) -> bool:
@@ -209,22 +250,30 @@ class Optimizer:
 
     def use_groups(self, text: str) -> None:
         groups = json.loads(text)
-        if len(groups) != len(self.optimizer.param_groups):
-            raise InvalidInput(f"optimizer: it has {len(self.optimizer.param_groups)} groups of parameters, but {len(groups)} were recorded")
-        for group, values in zip(self.optimizer.param_groups, groups):
+        if len(groups) != len(self.param_groups):
+            raise InvalidInput(f"optimizer: it has {len(self.param_groups)} groups of parameters, but {len(groups)} were recorded")
+        for g, (kind, group, values) in enumerate(zip(self.kinds, self.param_groups, groups)):
+            if values.pop("optimizer", kind.__name__) != kind.__name__:
+                raise InvalidInput(f"optimizer: group {g} is of {kind.__name__}, but of another one in the recording; give the optimizers in the order of then")
             for key, value in values.items():
                 if isinstance(group.get(key), torch.Tensor):
                     group[key].fill_(value)
                 else:
                     group[key] = tuple(value) if isinstance(value, list) else value
 
-    def snapshot(self) -> Any:
-        return {p: dict(s) for p, s in self.optimizer.state.items()}, self.groups(), [p.grad for p in self.parameters]
+    def snapshot(self, copies: bool = False) -> Any:
+        """copies: of the state's tensors too, which steps change in place."""
+        def kept(value: Any) -> Any:
+            return value.clone() if copies and isinstance(value, torch.Tensor) else value
+
+        state = [{p: {k: kept(v) for k, v in s.items()} for p, s in o.state.items()} for o in self.optimizers]
+        return state, self.groups(), [p.grad for p in self.parameters]
 
     def put_back(self, snapshot: Any) -> None:
-        state, groups, gradients = snapshot
-        self.optimizer.state.clear()
-        self.optimizer.state.update(state)
+        states, groups, gradients = snapshot
+        for optimizer, state in zip(self.optimizers, states):
+            optimizer.state.clear()
+            optimizer.state.update(state)
         self.use_groups(groups)
         for p, gradient in zip(self.parameters, gradients):
             p.grad = gradient

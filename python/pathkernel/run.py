@@ -16,6 +16,7 @@ import torch
 from . import _engine
 from ._engine import InvalidInput
 from .audit import Audit
+from .averages import Average
 from .data import Data, numbers_of
 from .ledger import Ledger, pictures_of
 from .losses import MODULES, Loss, engine_name, of_numbers, reduction_of
@@ -31,7 +32,7 @@ DTYPES = {"float": torch.float32, "double": torch.float64}
 class _Trained:
     """Model, loss, optimizer and data, as given, and as the engine takes them."""
 
-    def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer | None, loss: Any, data: Any, *, reduction: str | None = None,
+    def __init__(self, model: torch.nn.Module, optimizer: Any, loss: Any, data: Any, *, reduction: str | None = None,
                  clip_norm: float = 0, clip_value: float = 0, class_names: list[str] | None = None, recorded: str | None = None):
         """recorded: the specification in a manifest, which says what is held in eval mode; None: as the model is now."""
         self.labels: list[tuple[int, str]] = []  # that are other than the data's own
@@ -42,8 +43,6 @@ class _Trained:
             self.network.hold_as(recorded)
         self.optimizer = None
         if optimizer is not None:
-            if not isinstance(optimizer, torch.optim.Optimizer):
-                raise InvalidInput(f"optimizer is a {type(optimizer).__name__}; a torch.optim.Optimizer is expected")
             self.optimizer = Optimizer(optimizer, list(self.network.module.named_parameters()), clip_norm, clip_value)
         reduction = reduction_of(loss, reduction)
         named = engine_name(loss, self.data.targets if self.data.class_names else None)
@@ -102,10 +101,11 @@ class Run:
     interrupted, so that pathkernel.resume goes on.
     """
 
-    def __init__(self, folder: str, trained: _Trained, live: Any = None, seed: int = 0, groups: str | None = None):
-        self.folder, self._trained, self._live, self._seed = folder, trained, live, seed
+    def __init__(self, folder: str, trained: _Trained, live: Any = None, seed: int = 0, groups: str | None = None, average: Average | None = None):
+        self.folder, self._trained, self._live, self._seed, self._average = folder, trained, live, seed, average
+        self._follow_average()
         self._fresh_groups = groups  # of a resumed run: what a scheduler begins from
-        self._scheduled_before = live is not None and trained.optimizer is not None and any("initial_lr" in g for g in trained.optimizer.optimizer.param_groups)
+        self._scheduled_before = live is not None and trained.optimizer is not None and any("initial_lr" in g for g in trained.optimizer.param_groups)
 
     # -- making it ------------------------------------------------------------------------------------------------------------------
 
@@ -119,6 +119,10 @@ class Run:
             raise InvalidInput(f"{self.folder}: this run is closed; record another, or pathkernel.resume one that was interrupted")
         return self._live
 
+    def _follow_average(self) -> None:
+        if self._average is not None:
+            self._average.follow(self._live)
+
     def step(self, indices: Iterable[int]) -> float:
         """One step of training on these examples of the data set: forward in train mode, loss, backward, clipping, optimizer.step().
 
@@ -127,19 +131,23 @@ class Run:
         """
         live, rows = self._open_live(), self._rows(indices, "run.step")
         with own_random_numbers():
-            return live.step(rows, self._trained.optimizer.lr)
+            loss = live.step(rows, self._trained.optimizer.lr)
+        self._follow_average()
+        return loss
 
     def _rows(self, indices: Iterable[int], what: str) -> torch.Tensor:
         rows = numbers_of(indices, self._trained.data.length, what)
         if rows.numel() == 0:
             raise InvalidInput(f"{what}: no examples were given; a step wants at least one")
         self._trained.check_unchanged()
+        if self._average is not None:
+            self._average.check_untouched()
         return rows
 
     def fit(self, epochs: float, batch_size: int, scheduler: Any = None, scheduler_every: str = "epoch", progress: bool | Callable = True) -> "Run":
         """Trains until the run has made so many epochs, in an order that follows from its seed (that of the program's `train`).
 
-        Of a resumed run it makes the steps that are left. scheduler: of torch.optim.lr_scheduler, stepped every "epoch" or "step".
+        Of a resumed run it makes the steps that are left. scheduler: of torch.optim.lr_scheduler (several: a list), stepped every "epoch" or "step".
         """
         if scheduler_every not in ("epoch", "step"):
             raise InvalidInput(f"run.fit: scheduler_every is {scheduler_every!r}; 'epoch' or 'step' is expected")
@@ -147,9 +155,10 @@ class Run:
         batches = _engine.shuffled_batches(self._trained.data.length, batch_size, epochs, self._seed)
         done, per_epoch = live.steps, -(-self._trained.data.length // batch_size)
         self._check_plan(batches, done)
-        plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
-        if scheduler is not None and self._fresh_groups is not None:
-            self._begin_again(scheduler, plateau)
+        schedulers = list(scheduler) if isinstance(scheduler, (list, tuple)) else [] if scheduler is None else [scheduler]
+        plateau = any(isinstance(each, torch.optim.lr_scheduler.ReduceLROnPlateau) for each in schedulers)
+        if schedulers and self._fresh_groups is not None:
+            self._begin_again(plateau)
         losses: list[float] = []
         recording = self._recording() if plateau and done > 0 else None
         for s, indices in enumerate(batches):
@@ -159,14 +168,15 @@ class Run:
                 losses.append(self.step(indices))
             elif plateau:
                 losses.append(recording.step(s)["loss"])
-            if scheduler is not None and (scheduler_every == "step" or (s + 1) % per_epoch == 0):
-                scheduler.step(sum(losses) / len(losses)) if plateau else scheduler.step()
+            if schedulers and (scheduler_every == "step" or (s + 1) % per_epoch == 0):
+                for each in schedulers:
+                    each.step(*([sum(losses) / len(losses)] if isinstance(each, torch.optim.lr_scheduler.ReduceLROnPlateau) else []))
                 losses.clear()
         if tell:
             tell("training", len(batches), len(batches))
         return self
 
-    def _begin_again(self, scheduler: Any, plateau: bool) -> None:
+    def _begin_again(self, plateau: bool) -> None:
         """Of a resumed run: the scheduler walks once more over the steps that were made, from the settings that the optimizer was made with."""
         if not self._scheduled_before and not plateau:
             raise InvalidInput("run.fit: the scheduler was made after pathkernel.resume, from the learning rate that the run had come to; make optimizer and scheduler "
@@ -202,6 +212,7 @@ class Run:
         if before is not None:
             self._check_own_step(rows, before, self._state())
         live.end(rows, lr, float(own.loss))
+        self._follow_average()
 
     # -- asking about it ------------------------------------------------------------------------------------------------------------
 
@@ -408,18 +419,15 @@ class Run:
     def _state(self) -> tuple:
         module, optimizer = self._trained.network.module, self._trained.optimizer
         tensors = [t.detach().clone() for t in (*module.parameters(), *module.buffers())]
-        state = {p: {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in s.items()} for p, s in optimizer.optimizer.state.items()}
-        return tensors, state, optimizer.groups(), torch.get_rng_state()
+        return tensors, optimizer.snapshot(copies=True), torch.get_rng_state()
 
     def _put(self, state: tuple) -> None:
         module, optimizer = self._trained.network.module, self._trained.optimizer
         with torch.no_grad():
             for t, value in zip((*module.parameters(), *module.buffers()), state[0]):
                 t.copy_(value)
-        optimizer.optimizer.state.clear()
-        optimizer.optimizer.state.update({p: {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in s.items()} for p, s in state[1].items()})
-        optimizer.use_groups(state[2])
-        torch.set_rng_state(state[3])
+        optimizer.put_back(state[1])
+        torch.set_rng_state(state[2])
 
     def _check_own_step(self, rows: torch.Tensor, before: tuple, after: tuple) -> None:
         self._put(before)
@@ -435,19 +443,21 @@ class Run:
                                    "record(clip_norm=…)")
 
 
-def record(folder: str | pathlib.Path, *, model: torch.nn.Module, optimizer: torch.optim.Optimizer, loss: Any, data: Any, seed: int = 0,
-           reduction: str | None = None, accumulate: int = 1, clip_norm: float = 0, clip_value: float = 0, ema: float = 0, regulariser: str = "",
-           checkpoint_every: int = 0, class_names: list[str] | None = None) -> Run:
+def record(folder: str | pathlib.Path, *, model: torch.nn.Module, optimizer: Any, loss: Any, data: Any, seed: int = 0,
+           reduction: str | None = None, accumulate: int = 1, clip_norm: float = 0, clip_value: float = 0, ema: float = 0, average: Any = None, average_start: int = 0, average_every: int = 1,
+           regulariser: str = "", checkpoint_every: int = 0, class_names: list[str] | None = None) -> Run:
     """Begins a recording in a new folder. The model keeps learning where it is: its parameters are trained in place.
 
     model      any torch.nn.Module; what a batch's outputs are made of may be a tensor, a tuple or a dict
-    optimizer  of torch.optim (SGD, Adam, AdamW, NAdam, RAdam, Adamax, RMSprop, Adagrad, Adadelta), over all parameters of the model that require gradients; groups,
-               schedulers, foreach and fused variants and `maximize` included
+    optimizer  of torch.optim (SGD, Adam, AdamW, NAdam, RAdam, Adamax, RMSprop, Adagrad, Adadelta, Muon), or a list of such, over all parameters of the model
+               that require gradients; groups, schedulers, foreach and fused variants and `maximize` included
     loss       a torch loss module, or a callable (outputs, targets) -> [n] losses of the examples
     data       a map-style data set of (input, target), inputs being tensors, tuples or dicts; or (inputs, targets)
     seed       of the order that fit() trains in, and of everything random at a step: dropout, augmentation in the data set
     reduction  "mean" or "sum" over a batch, where the loss does not say
     accumulate micro-batches per step; clip_norm, clip_value: as torch.nn.utils clips; ema: decay of an average of the weights that is kept
+    average    a torch.optim.swa_utils.AveragedModel of the model, which the run updates: after step average_start (from 0) and every average_every-th from there;
+               in the place of ema. explain() then asks about it (network="weights": about the model)
     checkpoint_every  steps between two checkpoints; 0: about the square root of the steps so far
     """
     trained = _Trained(model, optimizer, loss, data, reduction=reduction, clip_norm=clip_norm, clip_value=clip_value, class_names=class_names)
@@ -460,24 +470,28 @@ def record(folder: str | pathlib.Path, *, model: torch.nn.Module, optimizer: tor
         raise InvalidInput(f"record: seed is {seed}; a whole number from 0 to 2**63 - 1 is expected")
     manifest = {"objective": trained.objective, "reduction": trained.reduction, "regulariser": regulariser, "accumulate": accumulate, "ema": ema, "batch": 0,
                 "seed": seed, "checkpoint_every": checkpoint_every, "location": f"python:{trained.data.name}"}
-    return Run(str(folder), trained, _engine.LiveRun(str(folder), trained.parts, manifest), seed)
+    followed = Average(average, trained.network.module, average_start, average_every, fresh=True) if average is not None else None
+    manifest["average"] = followed.settings if followed else {}
+    return Run(str(folder), trained, _engine.LiveRun(str(folder), trained.parts, manifest), seed, average=followed)
 
 
-def resume(folder: str | pathlib.Path, *, model: torch.nn.Module, optimizer: torch.optim.Optimizer, loss: Any, data: Any,
+def resume(folder: str | pathlib.Path, *, model: torch.nn.Module, optimizer: Any, loss: Any, data: Any, average: Any = None,
            class_names: list[str] | None = None, progress: bool | Callable = True) -> Run:
-    """Goes on with a recording that was interrupted: model and optimizer get the state after its last step. Then fit() or step()."""
+    """Goes on with a recording that was interrupted: model, optimizer and average (where there was one) get the state after its last step.
+    Then fit() or step()."""
     manifest = json.loads(_engine.Recording(str(folder)).manifest)
     if optimizer is None or loss is None:
         raise InvalidInput("resume: a loss and an optimizer are needed, those that the run was begun with")
     trained = _trained_as(manifest, model, optimizer, loss, data, class_names)
     _check_same(str(folder), manifest, trained)
+    followed = _average_as(manifest, average, trained)
     groups = trained.optimizer.groups()
     with own_random_numbers():
         live = _engine.LiveRun.resume(str(folder), trained.parts, bar(progress))
-    return Run(str(folder), trained, live, manifest["seed"], groups)
+    return Run(str(folder), trained, live, manifest["seed"], groups, followed)
 
 
-def open(folder: str | pathlib.Path, *, model: torch.nn.Module, data: Any, optimizer: torch.optim.Optimizer | None = None, loss: Any = None,
+def open(folder: str | pathlib.Path, *, model: torch.nn.Module, data: Any, optimizer: Any = None, loss: Any = None,
          class_names: list[str] | None = None) -> Run:  # noqa: A001 — as a file is opened
     """Opens a recording to verify and explain it. Model, loss, optimizer and data are those it was made with, built again: their weights and
     state do not matter. loss and optimizer may be left out for a run of the C++ program, or one whose manifest names what the engine has too.
@@ -488,6 +502,18 @@ def open(folder: str | pathlib.Path, *, model: torch.nn.Module, data: Any, optim
     trained = _trained_as(manifest, model, optimizer, loss, data, class_names)
     _check_same(str(folder), manifest, trained)
     return Run(str(folder), trained)
+
+
+def _average_as(manifest: dict, average: Any, trained: _Trained) -> Average | None:
+    recorded = manifest.get("average")
+    if average is None:
+        return None
+    if recorded is None:
+        raise InvalidInput("resume: an average was given, but the run keeps none; leave it out")
+    followed = Average(average, trained.network.module, recorded["start"], recorded["every"], fresh=False)
+    if followed.settings != recorded:
+        raise InvalidInput(f"resume: the average is {followed.settings}, but {recorded} was recorded")
+    return followed
 
 
 def _trained_as(manifest: dict, model: Any, optimizer: Any, loss: Any, data: Any, class_names: list[str] | None) -> _Trained:

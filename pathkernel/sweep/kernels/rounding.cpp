@@ -120,7 +120,7 @@ PATHKERNEL_VECTORISED void differences(const double* a, const double* b, int64_t
 }  // namespace
 
 StepSizes step_rounding(const LinearForm& form, const StepNumbers& x, Tensor& exact, Tensor& rho) {
-  const bool plain = plain_loops(x.w0) && plain_loops(x.w1) && plain_loops(x.u) && plain_loops(rho) && x.u.scalar_type() == rho.scalar_type() &&
+  const bool plain = !form.S.defined() && plain_loops(x.w0) && plain_loops(x.w1) && plain_loops(x.u) && plain_loops(rho) && x.u.scalar_type() == rho.scalar_type() &&
                      (!exact.defined() || (plain_loops(x.m0) && plain_loops(x.m1)));
   if (!plain) return step_rounding_by_operations(form, x, exact, rho);
   if (rho.scalar_type() == at::kFloat) return all_blocks<float, float>(form, x, exact, rho);
@@ -132,18 +132,22 @@ StepSizes step_rounding_by_operations(const LinearForm& form, const StepNumbers&
   const auto f64 = [](const Tensor& t) { return t.to(at::kDouble); };
   const auto times = [&](const Coefficient& c, const Tensor& t) { return c.is_diagonal() ? f64(c.diagonal) * t : t * c.number; };
   const Tensor w = f64(x.w0), u = f64(x.u) + w * form.omega_c;
-  Tensor expected = -times(form.E, u) - w * form.eta_omega_d;
+  const SideMatrix S{form.S.defined() ? f64(form.S.S) : Tensor(), form.S.from_right};
+  const auto shaped = [&](const Tensor& t) { return S.defined() ? S.times(t) : t; };
+  Tensor moved = times(form.E, u);  // E∘u + D∘m̂
   StepSizes sizes;
   if (exact.defined()) {
     const Tensor pushed = times(form.N, u);
     sizes.memory_rounding = largest_of(f64(x.m1) - f64(x.m0) * form.mu - pushed);
     exact.mul_(form.mu).add_(pushed);
     sizes.memory = largest_of(exact);
-    expected = expected - times(form.D, exact);
+    moved = moved + times(form.D, exact);
   }
-  const Tensor exact_rho = f64(x.w1) - w - expected;
+  const Tensor expected = -shaped(moved) - w * form.eta_omega_d, exact_rho = f64(x.w1) - w - expected;
   rho.copy_(exact_rho);
-  sizes.rounding = largest_of(exact.defined() ? exact_rho + times(form.D, f64(x.m1) - exact) : exact_rho);
+  Tensor own = exact.defined() ? exact_rho + shaped(times(form.D, f64(x.m1) - exact)) : exact_rho;
+  if (form.beyond.defined()) own = own + form.beyond;
+  sizes.rounding = largest_of(own);
   sizes.weights = largest_of(w);
   sizes.expected = largest_of(expected);
   return sizes;
