@@ -54,7 +54,7 @@ void OptimizerOptions::add_optimizers_own(CLI::App& command) {
   add(command, "--centered", &S::centered, "take the mean gradient out of the mean square");
   add(command, "--lr-decay", &S::lr_decay, "the learning rate falls as 1/(1 + steps × this) (0)");
   add(command, "--initial-accumulator", &S::initial_accumulator, "where the sum of squares begins (0)");
-  add(command, "--weight-decay", &S::weight_decay, "Weight decay: L2, but decoupled for adamw and lion (0)");
+  add(command, "--weight-decay", &S::weight_decay, "Weight decay: L2, but decoupled for adamw, lion and muon (0)");
   add(command, "--decoupled", &S::decoupled, "weight decay is decoupled (SGDW)");
 }
 
@@ -72,7 +72,7 @@ void OptimizerOptions::add_to(CLI::App& command) {
   command.add_option("--optimizer", optimizer_, fmt::format("{}", fmt::join(optimizer_names(), ", ")))
       ->capture_default_str()
       ->check(CLI::IsMember(optimizer_names()));
-  CLI::Option* lr = add(command, "--lr", &S::lr, "Learning rate (sgd, rmsprop, adagrad: 0.01; adam, adamw, radam: 0.001; nadam, adamax: 0.002; adadelta: 1; lion: 0.0001)");
+  CLI::Option* lr = add(command, "--lr", &S::lr, "Learning rate (sgd, rmsprop, adagrad: 0.01; adam, adamw, radam, muon: 0.001; nadam, adamax: 0.002; adadelta: 1; lion: 0.0001)");
   command
       .add_option_function<double>(
           "--max-lr", [this](double most) { general_.push_back({"--max-lr", "max_lr", [most](S& s) { s.lr = most; }}); },

@@ -168,7 +168,8 @@ void Tracer::Impl::check_batch(const StepTrace& trace, size_t l, const Tensor& s
   const bool float64 = live_parameters[l].scalar_type() == at::kDouble;
   const Tensor& batch_gradient = batch_gradients[l];
   const Difference d = largest_difference(sum, batch_gradient.defined() ? batch_gradient.reshape(-1) : at::zeros_like(sum));
-  if (d.off <= (float64 ? 1e-10 : 2e-3) * std::max(d.of_a, d.of_b)) return;
+  const bool in_half = std::any_of(trace.passes.begin(), trace.passes.end(), [](const Pass& pass) { return pass.in_half; });
+  if (d.off <= (in_half ? 0.1 : float64 ? 1e-10 : 2e-3) * std::max(d.of_a, d.of_b)) return;
   // A gradient that cancels to nothing leaves only the rounding of its terms.
   double terms = 0;
   for (const Pass& pass : trace.passes) {
@@ -181,7 +182,7 @@ void Tracer::Impl::check_batch(const StepTrace& trace, size_t l, const Tensor& s
       terms = std::max(terms, largest(f.left) * (f.right.defined() ? largest(f.right) : 1) * double(f.terms()));
     }
   }
-  if (d.off <= terms * (float64 ? 1e-14 : 1e-5)) return;
+  if (d.off <= terms * (in_half ? 1e-2 : float64 ? 1e-14 : 1e-5)) return;
   throw InvariantViolated(fmt::format("step {}: the per-example gradients of parameter '{}' do not add up to the batch's gradient "
                                       "(off by {:.2g}, gradient at most {:.2g}); the parameter is used in a way the tape does not see",
                                       trace.step, model.parameters()[l].name, d.off, std::max(d.of_a, d.of_b)));
@@ -256,6 +257,7 @@ StepTrace Tracer::Impl::trace_step(const State& before, std::vector<Gradients>& 
   trace.passes = std::move(watch.passes);
   bool again = false;  // gradients of the run's own precision do not serve
   for (const Pass& pass : trace.passes) {
+    again = again || pass.in_half;
     if (!pass.coupled || !pass.coupled->gradient.empty()) continue;
     coupled_passes.find_gradient(trace.weights, *pass.coupled);
     again = true;

@@ -18,6 +18,7 @@ struct Pass {
   FactorSet gradients;         ///< b_i g_{i,s}, per example, in the evaluation precision
   FactorSet output_gradients;  ///< b_i ∂f(x_i)/∂w where the path kernel was asked for (scalar outputs); else empty
   std::shared_ptr<CoupledPass> coupled;  ///< where the examples have no gradients of their own; then both sets are empty
+  bool in_half = false;        ///< part of it was computed in half precision (autocast), which the gradients here were not, or not all
 
   int64_t examples() const { return indices.size(0); }
 };

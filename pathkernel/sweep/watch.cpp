@@ -28,9 +28,11 @@ void Watch::before_forward(Model& model, const Batch& micro_batch) {
 void Watch::after_forward(const Tensors& outputs, const Tensor& losses, const Tensor& weights) {
   if (options_.coupled) {
     passes.back().coupled->b = weights;
+    passes.back().in_half = outputs.front().scalar_type() == at::kBFloat16 || outputs.front().scalar_type() == at::kHalf;
     return;
   }
   catcher_->forward_done();
+  passes.back().in_half = catcher_->in_half();
   if (options_.probe) aside([&] { probe(losses); });
   if (!options_.path_kernel) return;
   aside([&] {  // Σ_i b_i f(x_i): its per-example gradients are b_i J_i.
@@ -41,7 +43,7 @@ void Watch::after_forward(const Tensors& outputs, const Tensor& losses, const Te
 
 void Watch::after_backward() {
   if (options_.coupled) {
-    take_gradient(*passes.back().coupled);
+    if (!passes.back().in_half) take_gradient(*passes.back().coupled);
     return;
   }
   passes.back().gradients = catcher_->take().to(options_.precision);
@@ -65,7 +67,7 @@ void Watch::probe(const Tensor& losses) {
   losses.sum().backward({}, true);
   const FactorSet once = catcher_->take();
   losses.mul(at::arange(1, losses.size(0) + 1, losses.options())).sum().backward({}, true);
-  Catcher::check_owners(once, catcher_->take(), parameters_);
+  Catcher::check_owners(once, catcher_->take(), parameters_, catcher_->in_half());
   options_.probe = false;
 }
 

@@ -18,6 +18,10 @@ int known_index(const Node& node, const char* name) {
   return index;
 }
 
+/// A number of the program's (0.3 * x) without the mark that makes arithmetic among such numbers give torch's default dtype: a mean of its two
+/// ends would lose half of its digits.
+Tensor as_tensor(const Tensor& t) { return t.unsafeGetTensorImpl()->is_wrapped_number() ? t.clone() : t; }
+
 /// Σ over the dimensions that `shape` (right-aligned, `skip` left out) has as one: [n, others...] -> [n, product of shape].
 Tensor sum_to_argument(const Tensor& by_example, const std::vector<int64_t>& rest) {
   std::vector<int64_t> dims;
@@ -66,7 +70,7 @@ Ends Call::ends(const char* argument, int list_position) const {
     const Tensor number = at::scalar_tensor(at0.toScalar(), cotangents[0].options());
     return {number, number};
   }
-  return {at0.toTensor(), at1.toTensor()};
+  return {as_tensor(at0.toTensor()), as_tensor(at1.toTensor())};
 }
 
 Ends Call::numbers(const char* argument) const {

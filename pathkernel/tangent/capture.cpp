@@ -3,6 +3,8 @@
 #include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/core/stack.h>
+#include <ATen/functorch/BatchedTensorImpl.h>
+#include <ATen/functorch/TensorWrapper.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
@@ -63,6 +65,18 @@ void each_tensor(const std::vector<c10::IValue>& arguments, Visit visit) {
   }
 }
 
+bool is_half(const Tensor& t) { return t.scalar_type() == at::kBFloat16 || t.scalar_type() == at::kHalf; }
+
+/// The tensor inside a wrapper of functorch (vmap, grad); undefined for any other.
+Tensor inside_functorch(const Tensor& tensor) {
+  Tensor inside;
+  for (const Tensor* t = &tensor;; t = &inside) {
+    if (const auto* batched = at::functorch::maybeGetBatchedImpl(*t)) inside = batched->value();
+    else if (const auto* wrapped = at::functorch::maybeGetTensorWrapper(*t)) inside = wrapped->value();
+    else return inside;
+  }
+}
+
 Tensors returned_tensors(const torch::jit::Stack& stack, size_t from) {
   Tensors out;
   for (size_t k = from; k < stack.size(); ++k) {
@@ -100,6 +114,12 @@ const Rule* rule_of(const c10::OperatorHandle& op) {
 
 void on_operation(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack) {
   Capture::State* state = current;
+  // What training computed in half precision by autocast is evaluated in whole numbers: the casts would hide what a value depends on.
+  std::optional<c10::impl::ExcludeDispatchKeyGuard> whole;
+  if (state != nullptr && state->side != Side::training) {
+    whole.emplace(c10::autocast_dispatch_keyset);
+    keys = keys - c10::autocast_dispatch_keyset;
+  }
   if (state == nullptr) {
     run_composite(op, keys, stack);
     return;
@@ -147,6 +167,7 @@ Capture::State::Reads Capture::State::read(const c10::OperatorHandle& op, const 
     if (side == Side::forward) refuse_unseen_graph(id == no_value ? nullptr : &tape.values[size_t(id)], tensor, op);
     if (id == no_value) {
       refuse_hidden_parameter(tensor, op);
+      refuse_transformed(tensor, op);
       return;
     }
     const Value& value = tape.values[size_t(id)];
@@ -230,6 +251,17 @@ void Capture::State::refuse_hidden_parameter(const Tensor& tensor, const c10::Op
                      "' behind the tape's back (through .data or a saved view); its part cannot be accounted for. Use the parameter itself, or detach().");
 }
 
+/// Inside torch.func.vmap, grad and their like tensors are wrapped, and what becomes of them is not seen.
+void Capture::State::refuse_transformed(const Tensor& tensor, const c10::OperatorHandle& op) const {
+  const Tensor inside = inside_functorch(tensor);
+  if (!inside.defined()) return;
+  const ValueId id = tape.find(inside);
+  if (id == no_value || !(is_active(id, inside) || tape.values[size_t(id)].owner.defined())) return;
+  if (!at::isFloatingType(inside.scalar_type())) return;  // masks are made so, of positions
+  throw InvalidInput("the tape: " + op.operator_name().name + " is called inside a transform of torch.func (vmap, grad, jvp), where operations cannot be followed; write the "
+                     "forward pass without it");
+}
+
 /// A tensor with a graph that no operation on the tape gave it: what it depends on cannot be run forwards.
 void Capture::State::refuse_unseen_graph(const Value* value, const Tensor& tensor, const c10::OperatorHandle& op) const {
   if ((value != nullptr && (value->active || value->parameter >= 0)) || !at::GradMode::is_enabled() || !tensor.requires_grad()) return;
@@ -241,7 +273,12 @@ void Capture::State::refuse_unseen_graph(const Value* value, const Tensor& tenso
 
 void Capture::State::keep_input(ValueId id) {
   Value& value = tape.values[size_t(id)];
-  if (!value.tensor.defined()) value.tensor = frozen(tape.alive_[size_t(id)]);
+  if (value.tensor.defined()) return;
+  value.tensor = frozen(tape.alive_[size_t(id)]);
+  if (side != Side::training || !is_half(value.tensor)) return;
+  const c10::impl::ExcludeDispatchKeyGuard below(tape_key);
+  const at::AutoGradMode off(false);
+  value.tensor = value.tensor.to(at::kFloat);  // factors of one gradient are of one kind
 }
 
 void Capture::State::keep_overwritten(const Tensor& target) {
@@ -281,6 +318,7 @@ void Capture::State::record(Node node, const Tensors& slot_tensors, const Tensor
       value.active = seen.active && !value.decision;
     } else {
       value.active = output.requires_grad();
+      in_half = in_half || (value.active && is_half(output));
     }
     try {
       if (seen.owned) value.owner = output_owner(node, slot_tensors, owners, output, k);

@@ -35,6 +35,8 @@ struct Capture::State {
   /// Training side: called for each operation where a parameter enters, to hang hooks on its outputs.
   std::function<void(const Node&, const Tensors& outputs)> on_entry = [](const Node&, const Tensors&) {};
 
+  bool in_half = false;  ///< training and forward side: something that needs a gradient was computed in half precision
+
   /// Runs one operation below the tape and writes it down.
   void leaf(const c10::OperatorHandle& op, torch::jit::Stack* stack);
   ValueId add_value(Value value, const Tensor& tensor);
@@ -52,6 +54,7 @@ struct Capture::State {
   void run(const c10::OperatorHandle& op, torch::jit::Stack* stack, size_t base) const;
   bool is_active(ValueId id, const Tensor& tensor) const;
   void refuse_hidden_parameter(const Tensor& tensor, const c10::OperatorHandle& op) const;
+  void refuse_transformed(const Tensor& tensor, const c10::OperatorHandle& op) const;
   void refuse_unseen_graph(const Value* value, const Tensor& tensor, const c10::OperatorHandle& op) const;
   void keep_input(ValueId id);
   void keep_overwritten(const Tensor& target);

@@ -20,6 +20,7 @@ struct Catcher::Impl {
   std::vector<std::pair<ValueId, Tensor>> caught;
   /// Where in autograd's graph the hooks hang: what is written into a tensor later does not move them.
   torch::autograd::edge_list places;
+  bool in_half = false;
 };
 
 Catcher::Catcher(const NamedTensors& parameters, const NamedTensors& buffers, const Tensors& examples) : impl_(std::make_unique<Impl>()) {
@@ -29,7 +30,7 @@ Catcher::Catcher(const NamedTensors& parameters, const NamedTensors& buffers, co
     for (size_t k = 0; k < outputs.size(); ++k) {
       const ValueId id = node.outputs[k];
       if (id == no_value || !outputs[k].requires_grad() || impl->tape.values[size_t(id)].shared()) continue;
-      outputs[k].register_hook([impl, id](const Tensor& cotangent) { impl->caught.emplace_back(id, cotangent); });
+      outputs[k].register_hook([impl, id](const Tensor& cotangent) { impl->caught.emplace_back(id, impl->in_half ? cotangent.to(at::kFloat) : cotangent); });
       impl->places.push_back(torch::autograd::impl::gradient_edge(outputs[k]));
     }
   };
@@ -37,7 +38,12 @@ Catcher::Catcher(const NamedTensors& parameters, const NamedTensors& buffers, co
 
 Catcher::~Catcher() = default;
 
-void Catcher::forward_done() { impl_->capture.reset(); }
+void Catcher::forward_done() {
+  impl_->in_half = impl_->capture->state().in_half;
+  impl_->capture.reset();
+}
+
+bool Catcher::in_half() const { return impl_->in_half; }
 
 void Catcher::backward(const Tensor& number, bool retain_graph) {
   namespace autograd = torch::autograd;
@@ -52,7 +58,7 @@ FactorSet Catcher::take() {
   return reverse.run();
 }
 
-void Catcher::check_owners(const FactorSet& first, const FactorSet& weighted, const NamedTensors& parameters) {
+void Catcher::check_owners(const FactorSet& first, const FactorSet& weighted, const NamedTensors& parameters, bool in_half) {
   const int64_t n = first.examples;
   at::Generator generator = at::detail::createCPUGenerator(1);  // of its own: the run's random numbers stay where they are
   for (size_t l = 0; l < parameters.size(); ++l) {
@@ -63,7 +69,7 @@ void Catcher::check_owners(const FactorSet& first, const FactorSet& weighted, co
     const Tensor one = contract(first.parameters[l], directions, n), many = contract(weighted.parameters[l], directions, n);
     const Tensor weights = at::arange(1, n + 1, one.options()).unsqueeze(1);
     const double scale = many.abs().max().item<double>(), off = (many - one * weights).abs().max().item<double>();
-    const double precision = p.scalar_type() == at::kDouble ? 1e-9 : 1e-3;
+    const double precision = in_half ? 0.1 : p.scalar_type() == at::kDouble ? 1e-9 : 1e-3;
     if (off > precision * scale) {
       throw CoupledBatch("the gradient of parameter '" + parameters[l].name + "' does not split by example: weighting example i's loss by i+1 changed " +
                          "its share by other than i+1 (largest deviation " + std::to_string(off / scale) + " of the largest share). " +

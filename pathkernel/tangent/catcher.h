@@ -22,6 +22,8 @@ class Catcher {
   ~Catcher();
 
   void forward_done();
+  /// Part of the forward pass was computed in half precision (autocast): gradients are caught in float32, as exact as their cotangents are.
+  bool in_half() const;
   /// The backward pass of one number for take() alone, in place of number.backward(): only the cotangents that are caught are computed, no
   /// parameter's gradient (a third of a backward pass), and no .grad is written.
   void backward(const Tensor& number, bool retain_graph = false);
@@ -31,7 +33,7 @@ class Catcher {
   /// Checks who owns which row: from two backward passes over the same graph, the second with example i's loss weighted i+1
   /// times as much, the gradients must be i+1 times the first's. Finds coupled batches too.
   /// @throws CoupledBatch naming the parameter.
-  static void check_owners(const FactorSet& first, const FactorSet& weighted, const NamedTensors& parameters);
+  static void check_owners(const FactorSet& first, const FactorSet& weighted, const NamedTensors& parameters, bool in_half = false);
 
  private:
   struct Impl;

@@ -18,6 +18,13 @@ void seed_generator(at::Device device, uint64_t seed) {
   generator.set_current_seed(seed);
 }
 
+/// What autocast left in half precision, in float32: its own losses do so too.
+Tensors whole(const Tensors& outputs) {
+  Tensors all;
+  for (const Tensor& t : outputs) all.push_back(t.scalar_type() == at::kBFloat16 || t.scalar_type() == at::kHalf ? t.to(at::kFloat) : t);
+  return all;
+}
+
 void clear_gradients(const Tensors& parameters) {
   for (const Tensor& w : parameters) w.mutable_grad() = Tensor();
 }
@@ -68,7 +75,7 @@ double Trainer::passes(const Batch& batch, StepObserver* observer) {
   for (const Batch& part : parts) {
     if (observer) observer->before_forward(model_, part);
     const Tensors outputs = model_.forward(part.inputs, Mode::train);
-    const Tensor losses = objective_->losses(outputs, part.targets);
+    const Tensor losses = objective_->losses(whole(outputs), part.targets);
     Tensor weights = objective_->weights(losses, part.targets, static_cast<int64_t>(parts.size()));
     if (const Tensor kept = dropped_.kept(part.indices, losses.options()); kept.defined()) weights = weights * kept;
     if (factor != 1) weights = weights * factor;

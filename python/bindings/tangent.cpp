@@ -2,8 +2,10 @@
 #include <ATen/ops/ones_like.h>
 #include <pathkernel/tangent/catcher.h>
 #include <pathkernel/tangent/contraction.h>
+#include <pathkernel/tangent/push.h>
 #include <pathkernel/tangent/pushforward.h>
 #include <pathkernel/tangent/reverse.h>
+#include <pathkernel/tangent/rule.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "python_model.h"
@@ -91,9 +93,59 @@ py::tuple secant(py::object module, const Tensors& at0, const Tensors& at1, cons
   return py::make_tuple(measured[0].detach(), measured[1].detach(), written, corrections);
 }
 
+/// Every operation that has a rule: (its name, the file of rules it stands in, whether it has a push too).
+py::list operations() {
+  const std::pair<const char*, RuleTable> tables[] = {{"linear", linear_rules()},   {"bilinear", bilinear_rules()},           {"pointwise", pointwise_rules()},
+                                                      {"softmax", softmax_rules()}, {"normalisation", normalisation_rules()}, {"selection", selection_rules()},
+                                                      {"loss", loss_rules()}};
+  py::list all;
+  for (const auto& [kind, table] : tables)
+    for (const auto& [name, rule] : table) all.append(py::make_tuple(name, kind, find_push(name) != nullptr));
+  return all;
+}
+
+const char* name_of(Factor::Kind kind) { return kind == Factor::Kind::outer ? "outer" : kind == Factor::Kind::rows ? "rows" : "dense"; }
+
+/// What the tape makes of a module in eval mode: the operations it follows, and the kinds of factors of each parameter's per-example gradients.
+py::tuple operations_of(py::object module, const Tensors& inputs) {
+  PythonModel model(std::move(module));
+  const NamedTensors parameters = model.parameters(), buffers = model.buffers();
+  py::list followed;
+  Tape tape;
+  Tensor output;
+  {
+    const Capture capture(tape, Side::query, parameters, buffers, inputs);
+    output = model.forward(inputs, Mode::eval).front();
+  }
+  {
+    const py::gil_scoped_release no_gil;  // the fallback runs autograd
+    Reverse reverse(tape, tape);
+    reverse.seed(tape.find(output), at::ones_like(output));
+    reverse.run();
+  }
+  for (const Node& node : tape.nodes) followed.append(node.name);
+  Catcher catcher(parameters, buffers, inputs);
+  const Tensor sum = model.forward(inputs, Mode::eval).front().sum();
+  catcher.forward_done();
+  const FactorSet g = [&] {
+    const py::gil_scoped_release no_gil;
+    catcher.backward(sum);
+    return catcher.take();
+  }();
+  py::dict factors;
+  for (size_t l = 0; l < parameters.size(); ++l) {
+    py::list kinds;
+    for (const Factor& f : g.parameters[l]) kinds.append(name_of(f.kind));
+    factors[py::str(parameters[l].name)] = kinds;
+  }
+  return py::make_tuple(followed, factors);
+}
+
 }  // namespace
 
 void init_tangent(py::module_& m) {
+  m.def("operations", &operations, "[(operation, kind of its rule, has a push)] for every operation that has a rule");
+  m.def("operations_of", &operations_of, py::arg("module"), py::arg("inputs"), "(operations that the tape follows, {parameter: kinds of factors of its gradients})");
   m.def("per_example_gradients", &per_example_gradients, py::arg("module"), py::arg("inputs"), py::arg("loss"), py::arg("extra") = Tensors{}, py::arg("check") = true,
         "loss(outputs, *extra) -> [n]; per-example gradients [n, *shape] of every parameter, caught in an ordinary backward pass");
   m.def("pushforward", &pushforward_of, py::arg("module"), py::arg("inputs"), py::arg("loss"), py::arg("tangents"), py::arg("extra") = Tensors{}, py::arg("memory") = PushOptions().memory,

@@ -76,7 +76,8 @@ class Loss:
 
     def losses(self, outputs: list[torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
         n = targets.shape[0]
-        value = self.call(self.network.pack_outputs(outputs), targets)
+        with self.network.computing():
+            value = self.call(self.network.pack_outputs(outputs), targets)
         if not isinstance(value, torch.Tensor) or value.dim() == 0 or value.shape[0] != n:
             raise InvalidInput(f"loss: {self._describe(self.user)} gave {describe(value)} for {n} examples; one loss per example, [{n}], is expected "
                                "(reduction='none'). The engine reduces them itself: reduction='mean' or 'sum' of pathkernel.record")

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from ._engine import InvalidInput
 
 
-HELD = " held in eval: "
+HELD, AUTOCAST = " held in eval: ", " under autocast: "
+HALF = {"bfloat16": torch.bfloat16}
 
 
 class Structure:
@@ -99,6 +101,9 @@ class Network:
         self.module = module
         #: Submodules that are in eval mode while the network trains (frozen batch norm): they stay so at every step.
         self.held_in_eval = [name for name, m in module.named_modules() if name and not m.training] if module.training else []
+        self.autocast: torch.dtype | None = None  #: what torch.autocast computes in, around the module and its loss
+        #: oneDNN's LSTM is one operation whose parts cannot be seen: torch's own is used, in training as afterwards.
+        self.without_onednn = any(isinstance(m, nn.LSTM) for m in module.modules())
         self.inputs: Structure | None = None
         self.input_dims: list[int] | None = None  # of one example's tensors
         self.outputs: Structure | None = None
@@ -107,10 +112,12 @@ class Network:
     def specification(self) -> str:
         """For the manifest: how to build it, or the module's class, and which of its submodules are held in eval mode."""
         name = getattr(self.module, "pathkernel_specification", f"python:{type(self.module).__module__}.{type(self.module).__qualname__}")
-        return name + (HELD + ",".join(self.held_in_eval) if self.held_in_eval else "")
+        autocast = AUTOCAST + str(self.autocast).removeprefix("torch.") if self.autocast else ""
+        return name + autocast + (HELD + ",".join(self.held_in_eval) if self.held_in_eval else "")
 
     def hold_as(self, specification: str) -> None:
-        """Submodules are held in eval mode as a manifest says."""
+        """Submodules are held in eval mode, and autocast, as a manifest says."""
+        self.autocast = HALF.get(specification.partition(HELD)[0].partition(AUTOCAST)[2])
         self.held_in_eval = specification.partition(HELD)[2].split(",") if HELD in specification else []
 
     def set_mode(self, training: bool) -> None:
@@ -122,9 +129,27 @@ class Network:
         inputs = self.inputs.pack(tensors) if self.inputs is not None else tensors
         if isinstance(inputs, torch.Tensor):
             inputs = (inputs,)
-        result = self.module(**inputs) if isinstance(inputs, dict) else self.module(*inputs)
+        with self.computing():
+            result = self.module(**inputs) if isinstance(inputs, dict) else self.module(*inputs)
         self.outputs, flat = Structure.of(result, f"what {type(self.module).__name__} returned")
         return flat
+
+    @contextlib.contextmanager
+    def seen(self) -> Iterator[None]:
+        """Around whatever runs the module: a step that the caller makes too."""
+        onednn = torch._C._get_mkldnn_enabled()
+        try:
+            torch._C._set_mkldnn_enabled(onednn and not self.without_onednn)
+            yield
+        finally:
+            torch._C._set_mkldnn_enabled(onednn)
+
+    @contextlib.contextmanager
+    def computing(self) -> Iterator[None]:
+        """Around a pass of the module, and its loss."""
+        device = next((p.device.type for p in self.module.parameters()), "cpu")
+        with self.seen(), torch.autocast(device, self.autocast) if self.autocast else contextlib.nullcontext():
+            yield
 
     def pack_outputs(self, tensors: list[torch.Tensor]) -> Any:
         return self.outputs.pack(tensors) if self.outputs is not None else tensors[0]

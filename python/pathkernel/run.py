@@ -33,12 +33,14 @@ class _Trained:
     """Model, loss, optimizer and data, as given, and as the engine takes them."""
 
     def __init__(self, model: torch.nn.Module, optimizer: Any, loss: Any, data: Any, *, reduction: str | None = None,
-                 clip_norm: float = 0, clip_value: float = 0, class_names: list[str] | None = None, recorded: str | None = None):
+                 clip_norm: float = 0, clip_value: float = 0, class_names: list[str] | None = None, autocast: torch.dtype | None = None,
+                 recorded: str | None = None):
         """recorded: the specification in a manifest, which says what is held in eval mode; None: as the model is now."""
         self.labels: list[tuple[int, str]] = []  # that are other than the data's own
         loss = MODULES[loss]() if loss in MODULES else loss
         self.network, self.data = Network(model), Data(data, class_names, of_numbers(loss))
         self.network.inputs, self.network.input_dims = self.data.structure, self.data.dims
+        self.network.autocast = autocast
         if recorded is not None:
             self.network.hold_as(recorded)
         self.optimizer = None
@@ -205,7 +207,7 @@ class Run:
         before = None if live.steps > 0 else self._state()
         with own_random_numbers():
             live.begin()
-            with own.watching():
+            with own.watching(), self._trained.network.seen():
                 yield own
         if own.loss is None:
             raise InvalidInput("run.recording: no loss was seen; call backward() on it, or say it: `with run.recording(rows) as step: …; step.loss = loss`")
@@ -445,7 +447,7 @@ class Run:
 
 def record(folder: str | pathlib.Path, *, model: torch.nn.Module, optimizer: Any, loss: Any, data: Any, seed: int = 0,
            reduction: str | None = None, accumulate: int = 1, clip_norm: float = 0, clip_value: float = 0, ema: float = 0, average: Any = None, average_start: int = 0, average_every: int = 1,
-           regulariser: str = "", checkpoint_every: int = 0, class_names: list[str] | None = None) -> Run:
+           autocast: torch.dtype | None = None, regulariser: str = "", checkpoint_every: int = 0, class_names: list[str] | None = None) -> Run:
     """Begins a recording in a new folder. The model keeps learning where it is: its parameters are trained in place.
 
     model      any torch.nn.Module; what a batch's outputs are made of may be a tensor, a tuple or a dict
@@ -458,14 +460,17 @@ def record(folder: str | pathlib.Path, *, model: torch.nn.Module, optimizer: Any
     accumulate micro-batches per step; clip_norm, clip_value: as torch.nn.utils clips; ema: decay of an average of the weights that is kept
     average    a torch.optim.swa_utils.AveragedModel of the model, which the run updates: after step average_start (from 0) and every average_every-th from there;
                in the place of ema. explain() then asks about it (network="weights": about the model)
+    autocast   torch.bfloat16: model and loss run under torch.autocast of it, as in the caller's loop
     checkpoint_every  steps between two checkpoints; 0: about the square root of the steps so far
     """
-    trained = _Trained(model, optimizer, loss, data, reduction=reduction, clip_norm=clip_norm, clip_value=clip_value, class_names=class_names)
+    trained = _Trained(model, optimizer, loss, data, reduction=reduction, clip_norm=clip_norm, clip_value=clip_value, class_names=class_names, autocast=autocast)
     if loss is None or optimizer is None:
         raise InvalidInput("record: a loss and an optimizer are needed")
     for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value), ("checkpoint_every", checkpoint_every)):
         if not 0 <= value < float("inf"):
             raise InvalidInput(f"record: {name} is {value}; 0 (none) or a number above it is expected")
+    if autocast not in (None, torch.bfloat16):
+        raise InvalidInput(f"record: autocast is {autocast}; torch.bfloat16 is expected (float16 wants its losses scaled, which is not followed)")
     if not 0 <= seed < 2**63:
         raise InvalidInput(f"record: seed is {seed}; a whole number from 0 to 2**63 - 1 is expected")
     manifest = {"objective": trained.objective, "reduction": trained.reduction, "regulariser": regulariser, "accumulate": accumulate, "ema": ema, "batch": 0,
