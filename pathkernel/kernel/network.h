@@ -52,7 +52,7 @@ struct LayerDefaults {
 
 /// Reads layers separated by blanks:
 ///   dense[:512]  conv:3x3[,same|circular][,stride=2][,width=64]   with w=W_std, b=b_std, standard (or ntk)
-///   relu  leaky:0.1  abs  abrelu:0.1,1  erf[:a,b,c]  gelu  sin[:a,b,c]  cos[:a,b,c]  exp[:a,b]  gaussian[:a,b]  sign  step
+///   relu  leaky:0.1  abs  abrelu:0.1,1  erf[:a,b,c]  gelu  sin[:a,b,c]  cos[:a,b,c]  exp[:a,b]  gaussian[:a,b]  sign[:flat]  step[:flat]
 ///   monomial:3  rectified:2  polynomial:p0,p1,…  hermite:a0,a1,…  tanh  sigmoid  silu  softplus
 ///   layernorm[:eps]  avgpool:2x2[,stride=2][,same|circular]  gap  flatten  identity  scale:0.5
 ///   residual[:0.5]( … )             z + 0.5·(…)z

@@ -99,6 +99,8 @@ int64_t degree(Arguments& a, const char* example) {
   return static_cast<int64_t>(value);
 }
 
+SlopeAtJump slope(Arguments& a) { return a.word("flat") ? SlopeAtJump::flat : SlopeAtJump::delta; }
+
 const std::map<std::string, Factory, std::less<>>& factories() {
   static const std::map<std::string, Factory, std::less<>> table = {
       {"dense", make_dense},
@@ -138,8 +140,8 @@ const std::map<std::string, Factory, std::less<>>& factories() {
          const auto v = numbers(a, {1, -0.5});
          return activation(gaussian(v[0], v[1]));
        }},
-      {"sign", [](Arguments&, const LayerDefaults&) { return activation(sign_activation()); }},
-      {"step", [](Arguments&, const LayerDefaults&) { return activation(step_activation()); }},
+      {"sign", [](Arguments& a, const LayerDefaults&) { return activation(sign_activation(slope(a))); }},
+      {"step", [](Arguments& a, const LayerDefaults&) { return activation(step_activation(slope(a))); }},
       {"tanh", [](Arguments&, const LayerDefaults&) { return activation(tanh_activation()); }},
       {"sigmoid", [](Arguments&, const LayerDefaults&) { return activation(sigmoid_activation()); }},
       {"silu", [](Arguments&, const LayerDefaults&) { return activation(silu()); }},

@@ -94,7 +94,8 @@ Tensor applied(const Network& network, const Tensors& parameters, const Tensor& 
   } catch (const std::out_of_range&) {
     throw InvalidInput("network \"" + network.specification() + "\": " + std::to_string(parameters.size()) + " parameters are too few for it; give all that draw() made, in their order");
   }
-  return signals.at(0);
+  if (signals.size() != 1) throw InvalidInput("network \"" + network.specification() + "\" ends with " + std::to_string(signals.size()) + " signals; add faninsum");
+  return signals[0];
 }
 
 void add_network(py::module_& m) {

@@ -237,6 +237,13 @@ TEST(Networks, SignHasARectangularTangentKernelAndADiagonalCovariance) {
   EXPECT_TRUE(nngp("dense sign dense")->gram(x).diagonal().equal(at::ones({3}, at::kDouble)));
 }
 
+TEST(Networks, ThroughAFlatJumpOnlyTheWeightsAfterItAreTrained) {
+  const Tensor x = inputs(3, {5});
+  for (const char* net : {"dense sign:flat dense", "dense relu dense step:flat dense"})
+    EXPECT_TRUE(ntk(net)->gram(x).equal(nngp(net)->gram(x))) << net;
+  EXPECT_EQ(parse_network("dense:w=1 sign:flat step:flat").specification(), "dense:w=1 sign:flat step:flat");
+}
+
 TEST(Networks, HyperparametersCanBeReadSetAndDifferentiated) {
   const KernelPtr kernel = ntk("dense:w=1.2,b=0.3 relu residual:0.5(dense erf dense:w=0.9) dense");
   std::vector<std::string> names;

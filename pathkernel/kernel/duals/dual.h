@@ -45,8 +45,11 @@ DualPtr sine(double a = 1, double b = 1, double c = 0);            ///< a·sin(b
 DualPtr cosine(double a = 1, double b = 1, double c = 0);          ///< a·cos(bx + c)
 DualPtr exponential(double a = 1, double b = 1);                   ///< a·e^{bx}
 DualPtr gaussian(double a = 1, double b = -0.5);                   ///< a·e^{bx²}, b < 0
-DualPtr sign_activation();
-DualPtr step_activation();                                         ///< 1 for x > 0, else 0
+/// Of a function that jumps: Dirac's δ, so that Ḟ is infinite at u = v; or flat, zero as autograd has it, so that a finite network's tangent kernel
+/// converges to this one: nothing before the jump is trained.
+enum class SlopeAtJump { delta, flat };
+DualPtr sign_activation(SlopeAtJump slope = SlopeAtJump::delta);
+DualPtr step_activation(SlopeAtJump slope = SlopeAtJump::delta);   ///< 1 for x > 0, else 0
 /// x₊ⁿ for n = 0, 1, 2: arc-cosine kernels (Cho and Saul 2009).
 DualPtr rectified_monomial(int64_t degree);
 DualPtr monomial(int64_t degree);

@@ -23,8 +23,8 @@ class Activation : public SingleLayer {
     const bool tangent = state.Theta.defined();
     if (tangent && state.pairing != Pairing::rectangular && !phi_->has_tangent_diagonal())
       throw InvalidInput(fmt::format("layer {} jumps: its tangent kernel is infinite at x = x', so that there is no symmetric Gram matrix of it; use "
-                                     "nngp, or two different sets of inputs",
-                                     specification()));
+                                     "nngp, two different sets of inputs, or {}:flat, whose slope is zero everywhere as autograd has it",
+                                     specification(), specification()));
     const Dual dual = phi_->dual(state.variance_x(), state.variance_y(), state.K, tangent);
     if (state.own_x.defined()) state.own_x = own(state.own_x, state.space.size(), state.own_all_positions);
     if (state.own_y.defined()) state.own_y = own(state.own_y, state.space.size(), state.own_all_positions);
