@@ -58,11 +58,12 @@ bench-python: build
 	@.venv/bin/python bench/transformer_bench.py $(BUILD)
 	@.venv/bin/python bench/tangent_bench.py $(BUILD)
 
-# How good the certificate's E is, on real runs against fine quadrature; how far contributions foretell removals; tangent kernels beside networks on few examples. Some minutes each.
+# How good the certificate's E is, on real runs against fine quadrature; how far contributions foretell removals; tangent kernels beside networks on few examples; networks beside the machines they can be distilled into. Some minutes each.
 study: build
 	@.venv/bin/python scripts/study_uncertainty.py $(BUILD)/pathkernel
 	@.venv/bin/python scripts/study_removal.py $(BUILD)/pathkernel
 	@.venv/bin/python scripts/pictures_machines.py $(BUILD)
+	@.venv/bin/python scripts/study_distil.py $(BUILD)
 
 # The API's pages, from the headers. A comment that doxygen cannot make out, or a reference to what is not there, is an error.
 docs:

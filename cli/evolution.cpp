@@ -45,6 +45,7 @@ std::string table(const std::vector<KernelMoment>& moments) {
 }
 
 std::string in_words(const KernelMoment& end) {
+  if (end.change_of_kernel == 0) return "Nothing moved.\n";
   return fmt::format("The loss of the probe changed by {:.0f} % of itself, the Jacobian by {:.0f} %: {}. The network at the tangent plane of its initial weights would have missed {:.0f} % of the "
                      "change of the outputs.\n",
                      100 * end.change_of_loss, 100 * end.change_of_kernel,

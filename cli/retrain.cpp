@@ -115,6 +115,7 @@ void retrain(const Options& o) {
   Recorder::check_vacant(o.out);
   OpenedRun run = open_run(o.folder, o.data, o.threads);
   const DataChanges changes = changes_of(o, run.recording.manifest());
+  relabelled(run.data.train, changes.relabelled);  // names what is wrong with them
   const std::string what = for_people(changes, run.data.train, o.folder);
   const StopSignals signals;
   const RunOutcome outcome = retrain_run(run.recording, o.out, *run.model, run.data.train, changes, progress_bar(), signals.request());

@@ -44,6 +44,14 @@ Tensor pushes_along_the_path(const Recording& recording, const Learner& learner,
 Audit make_audit(const Recording& recording, const Learner& learner, const Dataset& data, Queries queries, const std::string& name, const AuditOptions& o, const Progress& progress) {
   if (!data.is_classification())
     throw InvalidInput("audit: looks for wrong class labels, and this run predicts numbers; ask for the mean loss of the queries to see what pushed it up (explain)");
+  const auto classes = static_cast<int64_t>(data.class_names.size());
+  if (!queries.targets.defined() || queries.targets.dim() != 1 || at::isFloatingType(queries.targets.scalar_type()))
+    throw InvalidInput("audit: the queries need one class label each: their loss is what suspects push up");
+  if (queries.input_count() == 0) throw InvalidInput("audit: no queries were given");
+  if (const int64_t least = queries.targets.min().item<int64_t>(), most = queries.targets.max().item<int64_t>(); least < 0 || most >= classes)
+    throw InvalidInput(fmt::format("audit: the queries' labels go from {} to {}, but there are {} classes (0 to {})", least, most, classes, classes - 1));
+  if (recording.status() != RunStatus::complete)
+    throw InvalidInput(fmt::format("audit: {} is not complete after {} steps, and the trained network is part of what is asked; resume it first", recording.folder(), recording.steps()));
   queries.sets = sets_by_class(name, queries, data.class_names);
   Audit audit;
   audit.queries = name;

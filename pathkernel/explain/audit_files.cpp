@@ -28,7 +28,12 @@ std::string suspects_csv(const Audit& audit, const AuditMethod& by, const Datase
   for (const AuditMethod& m : audit.methods) text += "," + m.name;
   text += audit.by_class.defined() ? ",most_harmed_class,its_loss" : "";
   text += flips.empty() ? "\n" : ",flipped_from\n";
-  const auto quoted = [](const std::string& name) { return name.find_first_of(",\"\n") == std::string::npos ? name : fmt::format("\"{}\"", name); };
+  const auto quoted = [](const std::string& name) {
+    if (name.find_first_of(",\"\n") == std::string::npos) return name;
+    std::string doubled;
+    for (const char c : name) doubled += c == '"' ? "\"\"" : std::string(1, c);
+    return fmt::format("\"{}\"", doubled);
+  };
   const auto originals = originals_of(flips);
   const Tensor order = ranked(by);
   for (int64_t rank = 0; rank < std::min(count, order.size(0)); ++rank) {

@@ -38,8 +38,10 @@ std::vector<int64_t> newly_dropped(const Manifest& run, const Manifest& other) {
 std::vector<int64_t> newly_relabelled(const Manifest& run, const Manifest& other) {
   const auto before = labels(run), after = labels(other);
   std::vector<int64_t> examples;
-  for (const auto& [example, label] : after)
+  for (const auto& [example, label] : after) {
+    if (std::binary_search(other.dropped.begin(), other.dropped.end(), example)) continue;  // its label is of no matter
     if (const auto was = before.find(example); was == before.end() || was->second != label) examples.push_back(example);
+  }
   return examples;
 }
 
@@ -117,6 +119,8 @@ std::vector<std::vector<int64_t>> places(const Ledger& ledger, const Queries& qu
 }
 
 void check_ledger(const Ledger& ledger, const Recording& run) {
+  if (!ledger.settings.is_account())
+    throw InvalidInput(fmt::format("compare: the ledger holds scores ({}), which do not say what examples had contributed; make one of the path (explain)", ledger.settings.method));
   if (ledger.example_count() != run.manifest().examples)
     throw InvalidInput(fmt::format("compare: the ledger is over {} training examples, but {} was trained on {}", ledger.example_count(), run.folder(), run.manifest().examples));
   if (std::any_of(ledger.queries.begin(), ledger.queries.end(), [](const QueryInfo& q) { return q.is_set(); }))
@@ -160,6 +164,8 @@ void check_comparable(const Recording& run, const Recording& other) {
       describe(a.optimizer) != describe(b.optimizer))
     refuse("model, loss or optimizer are others");
   if (hash_of(run.planned_batches()) != hash_of(other.planned_batches())) refuse("its steps drew other examples");
+  for (const auto& [example, label] : labels(a))
+    if (!labels(b).contains(example)) refuse(fmt::format("the first run had another label for example {} than its data, and this one has not (name the two the other way round)", example));
   if (!newly_dropped(b, a).empty()) refuse("it was trained on examples that the first run had dropped (name the two the other way round)");
 }
 

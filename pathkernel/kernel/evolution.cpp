@@ -31,6 +31,9 @@ Tensors in_double(const NamedTensors& tensors) {
   return all;
 }
 
+/// [n, O]
+Tensor by_example(const Tensor& t) { return t.reshape({t.size(0), -1}); }
+
 std::vector<int64_t> steps_of(const Recording& recording, const EvolutionOptions& options) {
   const int64_t T = recording.steps();
   std::vector<int64_t> steps = options.steps;
@@ -45,7 +48,7 @@ std::vector<int64_t> steps_of(const Recording& recording, const EvolutionOptions
   return steps;
 }
 
-/// The networks of all moments, each with the one after the next step; the run's end moves on as the last step did.
+/// The networks of all moments, each with the one after the next step; the run's end with the one before its last.
 std::vector<Version> versions_of(const Recording& recording, const Learner& learner, const Dataset& data, const EvolutionOptions& options) {
   const std::vector<int64_t> steps = steps_of(recording, options);
   const auto wanted = [&](int64_t s) { return std::binary_search(steps.begin(), steps.end(), s); };
@@ -59,8 +62,7 @@ std::vector<Version> versions_of(const Recording& recording, const Learner& lear
     const Tensors weights = wanted(s) || wanted(s - 1) || s == T - 1 ? in_double(learner.model.parameters()) : Tensors();
     if (wanted(s - 1)) versions.back().next = weights, versions.back().lr = lr;
     if (wanted(s)) versions.push_back({s, time, lr, weights, in_double(learner.model.buffers()), {}});
-    if (s == T && wanted(s))
-      for (size_t l = 0; l < before.size(); ++l) versions.back().next.push_back(weights[l] * 2 - before[l]);
+    if (s == T && wanted(s)) versions.back().next = before;
     before = weights;
     if (s == last) break;
     lr = replay.advance().record.lr;
@@ -86,13 +88,14 @@ class Evolution {
     m.distance = kernel_distance(K, K_first_);
     m.distance_to_previous = kernel_distance(K, K_before_);
     m.alignment = unbiased_centred_alignment(K, K_first_);
-    const Tensor Y = labels(f.size(1));
-    m.label_alignment = label_alignment(K, Y);
-    m.label_share = leading_share(K, Y, f.size(1));
+    if (const Tensor Y = labels(f.size(1)); Y.defined()) {
+      m.label_alignment = label_alignment(K, Y);
+      m.label_share = leading_share(K, Y, f.size(1));
+    }
     m.ranks = effective_ranks(K);
-    m.change_of_loss = std::abs(m.loss - loss_first_) / loss_first_;
+    m.change_of_loss = std::abs(m.loss - loss_first_) / std::abs(loss_first_);
     if (v.step != first.step) compare_jacobians(v, first, f, m);
-    if (!v.next.empty()) m.velocity = velocity(v, K);
+    if (!v.next.empty() && v.lr > 0) m.velocity = velocity(v, K);
     K_before_ = K;
     return m;
   }
@@ -110,13 +113,15 @@ class Evolution {
     const at::AutoGradMode off(false);
     const Tensors all = model_.forward(inputs_, Mode::eval);
     *loss = objective_.losses(all, targets_).mean().item<double>();
-    return all.at(0).flatten(1);
+    return by_example(all.at(0));
   }
 
+  /// What alignment is with: numbers to be predicted, or centred one-hot classes; undefined where an example has no single label.
   Tensor labels(int64_t outputs) const {
-    const bool classes = !at::isFloatingType(targets_.scalar_type()) && targets_.dim() == 1;
-    const Tensor Y = classes ? at::one_hot(targets_, std::max(outputs, targets_.max().item<int64_t>() + 1)).to(at::kDouble) : targets_.to(at::kDouble).flatten(1);
-    return classes ? Y - Y.mean(0, true) : Y;
+    if (at::isFloatingType(targets_.scalar_type())) return by_example(targets_);
+    if (targets_.dim() != 1 || targets_.min().item<int64_t>() < 0 || targets_.max().item<int64_t>() >= outputs) return {};
+    const Tensor Y = at::one_hot(targets_, outputs).to(at::kDouble);
+    return Y - Y.mean(0, true);
   }
 
   /// Δ(Df) and the linearisation's error, from both networks' Jacobians a block of inputs at a time.
@@ -127,7 +132,7 @@ class Evolution {
     const int64_t block = std::clamp<int64_t>(options_.memory / (int64_t{32} * widest), 1, 64);
     double difference = 0, size = 0;
     Tensor linear = at::zeros_like(f);
-    const auto values = [](const Tensors& outputs) { return outputs.at(0).flatten(1); };
+    const auto values = [](const Tensors& outputs) { return by_example(outputs.at(0)); };
     for (int64_t begin = 0; begin < n; begin += block) {
       const int64_t count = std::min(block, n - begin);
       Tensors some;
@@ -148,27 +153,13 @@ class Evolution {
     }
     m.change_of_kernel = std::sqrt(difference / size);
     const Tensor change = f - f_first_;
-    m.linearisation_error = (change - linear).norm().item<double>() / change.norm().item<double>();
+    if (const double moved = change.norm().item<double>(); moved > 0) m.linearisation_error = (change - linear).norm().item<double>() / moved;
   }
 
-  /// ‖K(w + hẇ) − K(w − hẇ)‖/(2h‖K‖)
+  /// ‖K(next) − K‖/(η‖K‖). Of the step as it was made: a derivative at one point would miss what kinks do between the two.
   double velocity(const Version& v, const Tensor& K) {
-    double w_norm = 0, v_norm = 0;
-    Tensors dw;
-    for (size_t l = 0; l < v.weights.size(); ++l) {
-      dw.push_back((v.next[l] - v.weights[l]) / v.lr);
-      w_norm += v.weights[l].square().sum().item<double>();
-      v_norm += dw.back().square().sum().item<double>();
-    }
-    if (v_norm == 0) return 0;
-    const double h = 1e-5 * std::sqrt(w_norm / v_norm);
-    const auto at = [&](double t) {
-      Tensors moved;
-      for (size_t l = 0; l < dw.size(); ++l) moved.push_back(v.weights[l] + dw[l] * t);
-      put(moved, v.buffers);
-      return kernel();
-    };
-    return ((at(h) - at(-h)).norm() / K.norm()).item<double>() / (2 * h);
+    put(v.next, v.buffers);
+    return ((kernel() - K).norm() / K.norm()).item<double>() / v.lr;
   }
 
   Model& model_;

@@ -5,8 +5,10 @@
 #include <pathkernel/record/replay.h>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <set>
 
 namespace pathkernel {
 namespace {
@@ -17,6 +19,25 @@ int64_t checkpoint_before(const Recording& recording, int64_t s) {
   for (const int64_t c : recording.checkpoint_steps())
     if (c <= s) last = std::max(last, c);
   return last;
+}
+
+/// Adds the learning rates of a step's groups of parameters.
+void collect_rates(const nlohmann::json& groups, std::set<double>& rates) {
+  for (const auto& [key, value] : groups.items()) {
+    if (value.is_structured()) collect_rates(value, rates);
+    else if (key == "lr" && value.is_number()) rates.insert(value.get<double>());
+  }
+}
+
+/// η of a step. @throws InvalidInput where groups of parameters have different ones: no one time would be right for all
+double time_of(const StepRecord& record) {
+  if (record.groups.empty()) return record.lr;
+  std::set<double> rates;
+  collect_rates(nlohmann::json::parse(record.groups), rates);
+  if (rates.size() > 1)
+    throw InvalidInput(fmt::format("path_kernel: at step {} the optimizer's groups of parameters have different learning rates ({} to {}); ask for tangent kernels at single steps",
+                                   record.step, *rates.begin(), *rates.rbegin()));
+  return record.lr;
 }
 
 }  // namespace
@@ -45,7 +66,7 @@ Tensor path_kernel(const Recording& recording, const Learner& learner, const Dat
     const int64_t s = replay.position(), until = std::min(s + options.every, recording.steps());
     const Tensor kernel = tangent_kernel(learner.model, x, y, quiet);
     double time = 0;
-    while (replay.position() < until) time += replay.advance().record.lr;
+    while (replay.position() < until) time += time_of(replay.advance().record);
     sum = sum.defined() ? sum.add_(kernel, time) : kernel * time;
     if (options.tangent.progress) options.tangent.progress("path kernel", until, recording.steps());
   }

@@ -21,7 +21,8 @@ struct PathKernelOptions {
 /// The path kernel ∫ Θ_t(x, y) dt of a recorded run (Domingos 2020; theory 1), as the left sum over its steps with the learning rates as times:
 ///     K(x, y) = Σ_s η_s Θ(x, y; w_s)
 /// Symmetric and positive semi-definite, whatever the optimizer; what ties it to the predictions exactly is the ledger (sweep/ledger.h).
-/// Cost: a replay, and a tangent kernel every `every` steps.   @throws InvalidInput as tangent_kernel_at(), and for a run without steps
+/// Cost: a replay, and a tangent kernel every `every` steps.   @throws InvalidInput as tangent_kernel_at(), for a run without steps, and where groups
+/// of parameters have different learning rates
 Tensor path_kernel(const Recording& recording, const Learner& learner, const Dataset& data, const Tensors& x, const Tensors& y = {}, const PathKernelOptions& options = {});
 
 }  // namespace pathkernel

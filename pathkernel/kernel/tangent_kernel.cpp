@@ -26,7 +26,7 @@ Tensors rows(const Tensors& inputs, int64_t first, int64_t count) {
   return some;
 }
 
-Tensor first_output(const Tensors& outputs) { return outputs.at(0).flatten(1); }
+Tensor first_output(const Tensors& outputs) { return outputs.at(0).reshape({outputs.at(0).size(0), -1}); }
 
 /// Jacobians of a block of inputs, factored: [parameter][output].
 class Jacobians {

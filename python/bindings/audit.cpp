@@ -102,7 +102,6 @@ void init_audit(py::module_& m) {
       .def_property_readonly("by_class", [](const Audited& a) { return a.audit.by_class; })
       .def_property_readonly("classes", [](const Audited& a) { return a.audit.classes; })
       .def_property_readonly("predicted", [](const Audited& a) { return a.audit.predicted; })
-      .def_property_readonly("planted", [](const Audited& a) { return a.flips.examples; })
       .def("detections", &detections_dict, py::arg("planted"), py::arg("k"))
       .def("csv", [](const Audited& a, const std::string& by, int64_t count) { return suspects_csv(a.audit, a.audit.method(by), a.parts->data, a.flips, count); }, py::arg("by"),
            py::arg("count"))

@@ -110,6 +110,7 @@ void init_sweep(py::module_& m) {
       .def_readonly("classes", &Ledger::classes)
       .def_property_readonly("certificate", [](const Ledger& l) { return certificate_dict(l.certificate); })
       .def_property_readonly("brief", [](const Ledger& l) { return l.settings.summary_of(l.certificate); })
+      .def_property_readonly("measure", [](const Ledger& l) { return l.settings.measure; })
       .def_property_readonly("recording", [](const Ledger& l) { return l.settings.recording; })
       .def_property_readonly("residual_of_rounding", &Ledger::residual_of_rounding)
       .def("total", &Ledger::total)

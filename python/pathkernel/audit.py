@@ -67,12 +67,15 @@ class Audit:
     def save(self, folder: str | pathlib.Path, by: str = "path", count: int = 1000, top: int = 60) -> pathlib.Path:
         """Writes suspects.csv (the first `count` by this method, with every method's score) and suspects.html (the first `top`, as a person sees them)."""
         self.scores(by)
+        for name, value in (("count", count), ("top", top)):
+            if not isinstance(value, int) or value < 1:
+                raise InvalidInput(f"audit: {name} is {value!r}; a whole number above 0 is expected")
         folder = pathlib.Path(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InvalidInput(f"audit: {folder} exists and is not empty; name another folder or remove it")
-        page = self._engine.page(by, self._shown(self.ranked(by)[:top].tolist()), top)
+        page, rows = self._engine.page(by, self._shown(self.ranked(by)[:top].tolist()), top), self._engine.csv(by, count)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "suspects.csv").write_text(self._engine.csv(by, count), encoding="utf-8")
+        (folder / "suspects.csv").write_text(rows, encoding="utf-8")
         (folder / "suspects.html").write_text(page, encoding="utf-8")
         return folder
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from . import _engine
 from ._engine import InvalidInput
 from .ledger import Ledger
+from .queries import measure_of
 from .run import Run
 
 
@@ -36,7 +37,7 @@ class Comparison:
     dropped: list[int]
     relabelled: list[int]
     queries: list[ComparedQuery]
-    correlation: float | None  #: Pearson's, over the queries, of −(what the dropped had contributed) and the change; None under three queries
+    correlation: float | None  #: Pearson's, over the queries, of −(what the dropped had contributed) and the change; None under three queries, and where labels were changed
     rank_correlation: float | None  #: Spearman's
     words: str  #: why the two differ
 
@@ -50,16 +51,19 @@ class Comparison:
         return "\n".join(lines) + "\n" + self.words
 
 
-def compare(run: Run, other: Run, queries: object, measure: str | object = "log-odds", ledger: Ledger | None = None, **options: object) -> Comparison:
+def compare(run: Run, other: Run, queries: object, measure: str | object | None = None, ledger: Ledger | None = None, **options: object) -> Comparison:
     """Sets what examples had contributed to a run beside what its repetition without them (or with other labels) changed.
 
-    run       the original    other   made by run.retrain()    queries, measure   as for run.explain(), about single inputs
+    run       the original    other   made by run.retrain()    queries, measure   as for run.explain(), about single inputs (None: that of the ledger, else log-odds)
     ledger    of the run, with these queries; None: made on the way, options being those of run.explain()
 
     InvalidInput where `other` is no repetition of `run`, one of them is not complete, or the ledger is of something else.
     """
     if not isinstance(run, Run) or not isinstance(other, Run):
         raise InvalidInput("compare: two runs are expected, the original and what its retrain() returned")
+    if ledger is not None and measure is not None and measure_of(measure, run._trained.network)["measure"] != ledger._engine.measure:
+        raise InvalidInput(f"compare: the ledger measures {ledger._engine.measure}, but measure={measure!r} was given; leave one out")
+    measure = measure or (ledger._engine.measure if ledger is not None else "log-odds")
     if ledger is None:
         ledger = run.explain(queries, measure, **{"sampled_steps": 0, "progress": False, **options})
     elif options:

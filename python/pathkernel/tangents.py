@@ -27,14 +27,14 @@ class KernelMoment:
     distance: float  #: S(K, K_0) = 1 − ⟨K, K_0⟩/(‖K‖‖K_0‖)
     distance_to_previous: float
     alignment: float  #: unbiased centred alignment (CKA) of K and K_0
-    label_alignment: float  #: with the targets (classes: one-hot, centred)
+    label_alignment: float  #: with the targets (classes: one-hot, centred); NaN where examples have no single label
     label_share: float  #: of the targets within as many leading eigenvectors as there are outputs
     rank_entropy: float
     rank_participation: float
     rank_stable: float
-    velocity: float  #: ‖K̇‖/‖K‖ along the step that follows
+    velocity: float  #: ‖ΔK‖/(η‖K‖) over the step that follows (at the end: the last one)
     change_of_kernel: float  #: Δ(Df) = ‖J − J_0‖/‖J_0‖
-    change_of_loss: float  #: Δ(L) = |L − L_0|/L_0
+    change_of_loss: float  #: Δ(L) = |L − L_0|/|L_0|
     lazy_ratio: float  #: Δ(Df)/Δ(L): small where training is lazy
     linearisation_error: float  #: ‖f − f_0 − J_0 (w − w_0)‖/‖f − f_0‖
 

@@ -99,6 +99,8 @@ def test_what_makes_no_sense_is_refused(recording, tmp_path):
     refused("compare", recording, recording, parts=["--queries"])
     (tmp_path / "labels.csv").write_text("example,label\n7,9\n")
     refused("retrain", recording, "--relabel", tmp_path / "labels.csv", *new, parts=["none of the classes"])
+    (tmp_path / "labels.csv").write_text("example,label\n40,1\n")
+    refused("retrain", recording, "--relabel", tmp_path / "labels.csv", *new, parts=["example 40", "there are 40"])
 
 
 def test_an_old_recording_is_read(recording, tmp_path):

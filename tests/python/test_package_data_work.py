@@ -135,6 +135,36 @@ def test_relabelled_and_trained_again(tmp_path, as_items):
     assert not (tmp_path / "no").exists()
 
 
+def test_comparisons_that_say_nothing_are_refused(tmp_path):
+    x, y = with_errors()
+    run = recorded(tmp_path / "run", data=(x, y))
+    relabelled = run.retrain(tmp_path / "relabelled", relabel={3: 1, 7: 2}, progress=False)
+    for other in (run, run.retrain(tmp_path / "dropped", drop=[3, 5], progress=False)):
+        with pytest.raises(pk.InvalidInput, match="had another label for example 3"):
+            pk.compare(relabelled, other, x[:4])
+    with pytest.raises(pk.InvalidInput, match="holds scores"):
+        pk.compare(run, relabelled, (x[:4], y[:4]), ledger=run.tracin((x[:4], y[:4]), checkpoints=1, progress=False))
+    losses = run.explain((x[:4], y[:4]), "loss", progress=False)
+    with pytest.raises(pk.InvalidInput, match="the ledger measures loss"):
+        pk.compare(run, relabelled, (x[:4], y[:4]), "log-odds", ledger=losses)
+    assert "loss" in pk.compare(run, relabelled, (x[:4], y[:4]), ledger=losses).queries[0].measurement
+    both = pk.compare(run, run.retrain(tmp_path / "both", drop=[3], relabel={3: 1}, progress=False), x[:4])
+    assert both.dropped == [3] and both.relabelled == [] and all(q.relabelled_contributed == 0 for q in both.queries)
+
+
+def test_an_audit_that_cannot_be_is_refused_at_once(tmp_path):
+    run = recorded(tmp_path / "run")
+    x, y = examples(6, seed=2)
+    for labels, match in ((y + 3, "go from 3 to 5, but there are 3 classes"), (y + 1, "go from 1 to 3"), (None, "one class label each"), (y.double(), "one class label each")):
+        with pytest.raises(pk.InvalidInput, match=match):
+            run.audit((x, labels) if labels is not None else x, progress=False)
+    audit = run.audit((x, y), progress=False)
+    for wrong in ({"top": 0}, {"count": -1}, {"count": "a"}):
+        with pytest.raises(pk.InvalidInput, match="a whole number above 0"):
+            audit.save(tmp_path / "audit", **wrong)
+    assert not (tmp_path / "audit").exists()
+
+
 def test_numbers_are_relabelled_too(tmp_path):
     x, _ = examples(dtype=torch.float64)
     y = x.sum(1, keepdim=False)

@@ -111,6 +111,14 @@ def test_evolution_here_and_in_the_program(tmp_path):
     assert "four inputs or more" in program.run("evolution", tmp_path / "other", "--probe", "test:0-2", code=3).stderr
 
 
+def test_groups_with_rates_of_their_own_have_no_path_kernel(tmp_path):
+    model = mlp()
+    optimizer = torch.optim.SGD([{"params": model[0].parameters(), "lr": 0.0}, {"params": model[2].parameters()}], lr=0.5)
+    run = recorded(tmp_path / "run", model=model, optimizer=optimizer)
+    with pytest.raises(pk.InvalidInput, match="different learning rates .0 to 0.5."):
+        run.path_kernel(examples(3)[0], progress=False)
+
+
 def test_what_is_wrong_is_named(tmp_path):
     run = recorded(tmp_path / "run")
     x = examples(3)[0]
