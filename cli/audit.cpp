@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "opened_run.h"
 #include "output_folder.h"
+#include "stop_signals.h"
 #include "terminal.h"
 #include "text_table.h"
 
@@ -70,7 +71,8 @@ void audit_run(Options o) {
   const OpenedRun run = open_run(o.folder, o.data, o.threads);
   const Dataset& data = run.data.train;
   const auto begin = std::chrono::steady_clock::now();
-  const Audit audit = make_audit(run.recording, *run.model, data, select_queries(o.queries, run.data), o.queries, {o.stride, o.checkpoints, parse_bytes(o.memory)}, progress_bar());
+  const StopSignals signals;
+  const Audit audit = make_audit(run.recording, *run.model, data, select_queries(o.queries, run.data), o.queries, {o.stride, o.checkpoints, parse_bytes(o.memory)}, stoppable_bar(signals, "audit"));
   const AuditMethod& by = audit.method(o.by);
   const LabelFlips& flips = run.recording.manifest().data.flips;
   std::vector<int64_t> k;

@@ -1,7 +1,8 @@
 #include "checks.h"
 #include "commands.h"
 #include "opened_run.h"
-#include "terminal.h"
+#include "output_folder.h"
+#include "stop_signals.h"
 #include "text_table.h"
 
 #include <pathkernel/core/bytes.h>
@@ -61,9 +62,11 @@ nlohmann::json json_of(const KernelMoment& m) {
 }
 
 void evolution(const Options& o) {
+  if (!o.output.empty()) check_file("evolution", o.output);
   OpenedRun run = open_run(o.folder, o.data, o.threads);
   const Queries probe = select_queries(o.probe, run.data);
-  EvolutionOptions options{.steps = steps_of(o.steps), .count = o.count, .memory = parse_bytes(o.memory), .progress = progress_bar()};
+  const StopSignals signals;
+  const EvolutionOptions options{.steps = steps_of(o.steps), .count = o.count, .memory = parse_bytes(o.memory), .progress = stoppable_bar(signals, "evolution")};
   const std::vector<KernelMoment> moments = kernel_evolution(run.recording, *run.model, run.data.train, probe.inputs, probe.targets, options);
   if (!o.output.empty()) write_file(o.output, evolution_csv(moments));
   if (o.json) {

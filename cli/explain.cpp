@@ -240,10 +240,12 @@ void add_explain(CLI::App& app) {
                            "--path-kernel", "--strict", "--save-every", "--plan"})
     of_the_path.push_back(command->get_option(name));
   CLI::Option* checkpoints = command->get_option("--checkpoints");
-  command->callback([o, of_the_path, checkpoints] {
+  const CLI::Option* aggregate = command->get_option("--aggregate");
+  command->callback([o, of_the_path, checkpoints, aggregate] {
     for (CLI::Option* option : of_the_path)
       if (o->method == "tracin" && option->count() > 0) throw CLI::ValidationError(option->get_name(), "belongs to --method path");
     if (o->method == "path" && checkpoints->count() > 0) throw CLI::ValidationError("--checkpoints", "belongs to --method tracin");
+    if (o->aggregate.empty() && aggregate->count() > 0) throw CLI::ValidationError("--aggregate", "is empty; mean, by-class, wrong or a file is expected");
     if (o->out.empty() && !o->plan) throw CLI::RequiredError("--out");
     explain(*o);
   });

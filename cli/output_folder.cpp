@@ -24,4 +24,9 @@ void check_vacant(const std::string& command, const std::string& out) {
   fs::remove(probe);
 }
 
+void check_file(const std::string& command, const std::string& output) {
+  const std::filesystem::path folder = std::filesystem::absolute(output).parent_path();
+  if (!std::filesystem::is_directory(folder)) throw InvalidInput(fmt::format("{}: --output {} cannot be written: there is no folder {}", command, output, folder.string()));
+}
+
 }  // namespace pathkernel::cli

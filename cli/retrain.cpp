@@ -119,6 +119,9 @@ void retrain(const Options& o) {
   const std::string what = for_people(changes, run.data.train, o.folder);
   const StopSignals signals;
   const RunOutcome outcome = retrain_run(run.recording, o.out, *run.model, run.data.train, changes, progress_bar(), signals.request());
+  if (run.recording.status() != RunStatus::complete && !o.json)
+    fmt::print(stderr, "pathkernel: {} was not finished ({} of {} steps); this run went to the end that was planned, so that the two cannot be compared\n", o.folder, run.recording.steps(),
+               run.recording.manifest().steps);
   if (!o.json) fmt::print("{}", what);
   report_training(o.out, Recording::open(o.out).manifest(), outcome, *run.model, run.data, o.json);
   if (!o.json) fmt::print("{}  pathkernel compare {} {} --queries test:0-15\n", hashes(run.recording, o.out, changes), o.folder, o.out);

@@ -1,5 +1,8 @@
 #include "stop_signals.h"
 
+#include "commands.h"
+#include "terminal.h"
+
 #include <csignal>
 
 namespace pathkernel::cli {
@@ -25,6 +28,13 @@ StopSignals::~StopSignals() {
 
 std::function<bool()> StopSignals::request() const {
   return [] { return asked != 0; };
+}
+
+Progress stoppable_bar(const StopSignals& signals, const std::string& command) {
+  return [bar = progress_bar(), stop = signals.request(), command](const std::string& what, int64_t done, int64_t total) {
+    if (stop()) throw Interrupted(command + ": interrupted, before anything was written");
+    if (bar) bar(what, done, total);
+  };
 }
 
 }  // namespace pathkernel::cli

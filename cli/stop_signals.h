@@ -1,6 +1,9 @@
 #pragma once
 
+#include <pathkernel/core/progress.h>
+
 #include <functional>
+#include <string>
 
 namespace pathkernel::cli {
 
@@ -16,5 +19,9 @@ class StopSignals {
   /// True once a signal has come.
   std::function<bool()> request() const;
 };
+
+/// A progress bar that ends the work when a signal has come. @param command  for the message
+/// It throws Interrupted: of commands that write their files at the end, so that nothing is half-written.
+Progress stoppable_bar(const StopSignals& signals, const std::string& command);
 
 }  // namespace pathkernel::cli

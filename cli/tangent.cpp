@@ -1,6 +1,8 @@
 #include "checks.h"
 #include "commands.h"
 #include "opened_run.h"
+#include "output_folder.h"
+#include "stop_signals.h"
 #include "terminal.h"
 
 #include <pathkernel/core/bytes.h>
@@ -41,11 +43,13 @@ int64_t step_of(const Options& o, const Recording& recording) {
 
 void tangent(const Options& o) {
   if (!o.output.ends_with(".npy")) throw InvalidInput(fmt::format("tangent: the output is \"{}\", but a name that ends in .npy is expected", o.output));
+  check_file("tangent", o.output);
   OpenedRun run = open_run(o.folder, o.data, o.threads);
   const at::ScalarType dtype = parse_dtype(run.recording.manifest().dtype);
   const auto inputs_of = [&](const std::string& which) { return which.empty() ? Tensors() : in(dtype, select_queries(which, run.data).inputs); };
   const Tensors x = inputs_of(o.x), y = inputs_of(o.y);
-  const TangentOptions options{.form = forms.at(o.form), .memory = parse_bytes(o.memory), .progress = progress_bar()};
+  const StopSignals signals;
+  const TangentOptions options{.form = forms.at(o.form), .memory = parse_bytes(o.memory), .progress = stoppable_bar(signals, "tangent")};
   const auto begin = std::chrono::steady_clock::now();
   const Tensor kernel = o.at == "path" ? path_kernel(run.recording, *run.model, run.data.train, x, y, {options, o.every})
                                        : tangent_kernel_at(run.recording, *run.model, run.data.train, step_of(o, run.recording), x, y, options);

@@ -153,7 +153,7 @@ void correlate(Comparison& c) {
 void check_comparable(const Recording& run, const Recording& other) {
   for (const Recording* r : {&run, &other})
     if (r->status() != RunStatus::complete)
-      throw InvalidInput(fmt::format("compare: {} is not complete ({} of {} steps); two final networks are compared", r->folder(), r->steps(), r->manifest().steps));
+      throw InvalidInput(fmt::format("compare: {} is not complete ({} of {} steps); two final networks are compared", r->folder(), r->steps(), std::max(r->steps(), r->manifest().steps)));
   const Manifest &a = run.manifest(), &b = other.manifest();
   const auto refuse = [&](const std::string& what) {
     throw InvalidInput(fmt::format("compare: {} is no repetition of {}: {}; make one with `pathkernel retrain {} --out FOLDER`", other.folder(), run.folder(), what, run.folder()));

@@ -58,6 +58,7 @@ def test_show_and_plan_say_that_it_is_a_set(recording):
 
 def test_what_is_no_set_is_refused(recording):
     out = recording.parent / "none"
+    assert "--aggregate: is empty" in run("explain", recording, "--queries", "test:0-9", "--aggregate", "", "--out", out, code=2).stderr
     assert "neither mean, by-class nor wrong" in run("explain", recording, "--queries", "test:0-9", "--aggregate", "median", "--out", out, code=3).stderr
     logits = recording.parent / "logits"
     run("explain", recording, "--queries", "test:0-9", "--aggregate", "mean", "--measure", "logits", "--out", logits)

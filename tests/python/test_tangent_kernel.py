@@ -111,6 +111,13 @@ def test_evolution_here_and_in_the_program(tmp_path):
     assert "four inputs or more" in program.run("evolution", tmp_path / "other", "--probe", "test:0-2", code=3).stderr
 
 
+def test_the_program_looks_first_where_it_will_write(tmp_path):
+    data = program.write_data(tmp_path / "data")
+    program.run("train", "--data", data, "--model", "mlp:6-8-3", "--epochs", 1, "--batch", 8, "--threads", 1, "--out", tmp_path / "run")
+    assert "there is no folder" in program.run("tangent", tmp_path / "run", "--x", "nonsense", "-o", tmp_path / "none" / "K.npy", code=3).stderr
+    assert "there is no folder" in program.run("evolution", tmp_path / "run", "--probe", "nonsense", "-o", tmp_path / "none" / "e.csv", code=3).stderr
+
+
 def test_groups_with_rates_of_their_own_have_no_path_kernel(tmp_path):
     model = mlp()
     optimizer = torch.optim.SGD([{"params": model[0].parameters(), "lr": 0.0}, {"params": model[2].parameters()}], lr=0.5)
