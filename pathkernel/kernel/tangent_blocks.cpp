@@ -51,10 +51,10 @@ bool aligned(const std::vector<FactorList>& g) {
   return true;
 }
 
-/// Numbers of operations of a block of one use, factored, and written out with the products (theory 4f); writing a number costs as much as
-/// eight operations.
-bool factors_win(const Use& g, const Use& h, int64_t numbers, TangentForm form) {
-  const double O = double(g.varying.size()), n = double(g.shared.size(0)), m = double(h.shared.size(0)), T = double(g.terms()), U = double(h.terms());
+/// Numbers of operations of a block of n by m inputs of one use, factored, and written out with the products (theory 4f); writing a number
+/// costs as much as eight operations.
+bool factors_win(const Use& g, const Use& h, int64_t rows, int64_t columns, int64_t numbers, TangentForm form) {
+  const double O = double(g.varying.size()), n = double(rows), m = double(columns), T = double(g.terms()), U = double(h.terms());
   const double v = double(g.varying.front().size(1)), s = double(g.shared.size(1)), W = double(numbers), products = form == TangentForm::full ? O * O : O;
   const double factored = 2 * n * m * T * U * (products * v + s) + 8 * n * m * T * U * products;
   const double written = O * W * (2 * (n * T + m * U) + 8 * (n + m)) + 2 * products * n * m * W;
@@ -108,7 +108,7 @@ Tensor tangent_block(const std::vector<FactorList>& g, const std::vector<FactorL
       left.push_back(use_of(g, k));
       right.push_back(&g == &h ? left.back() : use_of(h, k));
       const bool told_apart = left[k].shared.defined() && right[k].shared.defined(), same_side = left[k].right_shared == left[0].right_shared && right[k].right_shared == left[0].right_shared;
-      wins = told_apart && same_side && factors_win(left[k], right[k], numbers, form);
+      wins = told_apart && same_side && factors_win(left[k], right[k], n, m, numbers, form);
     }
     if (wins) {
       Tensor sum;
@@ -123,6 +123,22 @@ Tensor tangent_block(const std::vector<FactorList>& g, const std::vector<FactorL
   const at::TensorOptions options = some->front().left.options();
   const Tensor left = written_out(g, n, numbers, options);
   return form_of(left, &g == &h ? left : written_out(h, m, numbers, options), form);
+}
+
+double numbers_of_block(const std::vector<FactorList>& one, int64_t block, TangentForm form) {
+  const auto some = std::find_if(one.begin(), one.end(), [](const FactorList& l) { return !l.empty(); });
+  if (some == one.end()) return 0;
+  const double O = double(one.size()), b = double(block), W = double(some->front().numbers);
+  const double written = 2 * O * b * W + (form == TangentForm::full ? 2 * O * O : O) * b * b;
+  if (!aligned(one)) return written;
+  double most = 0;
+  for (size_t k = 0; k < one.front().size(); ++k) {
+    const Use use = use_of(one, k);
+    if (!use.shared.defined() || !factors_win(use, use, block, block, some->front().numbers, form)) return written;
+    const double pairs = b * b * double(use.terms()) * double(use.terms());
+    most = std::max(most, pairs * (1 + (form == TangentForm::full ? 2 * O * O : form == TangentForm::diagonal ? 2 * O : 2)));
+  }
+  return most;
 }
 
 }  // namespace pathkernel

@@ -14,4 +14,7 @@ namespace pathkernel {
 /// costs 2nm(O²·out + in) operations for the full form, 2nm(O·out + in) for the others, against 2nm·O²·out·in written out.
 Tensor tangent_block(const std::vector<FactorList>& g, const std::vector<FactorList>& h, int64_t n, int64_t m, TangentForm form);
 
+/// Numbers that tangent_block() holds at once, beside the factors, for blocks of `block` inputs each.  @param one  the lists of a single input
+double numbers_of_block(const std::vector<FactorList>& one, int64_t block, TangentForm form);
+
 }  // namespace pathkernel

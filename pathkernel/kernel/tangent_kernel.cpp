@@ -97,20 +97,29 @@ class TangentKernel {
     return sum;
   }
 
-  /// Inputs of a block: their gradients by the widest parameter written out for every output, twice, and the block of the result.
+  /// Inputs of a block: what two of them hold of factors, what one parameter's products hold, and the result.
   int64_t size_of_blocks(int64_t element) const {
-    int64_t widest = 1;
-    for (const auto& [name, tensor] : model_.parameters()) widest = std::max(widest, tensor.numel());
+    const Jacobians one(model_, rows(x_, 0, 1));
     int64_t result = element;
     for (const int64_t size : shape(n_, m_)) result *= size;
-    const int64_t each = 2 * O_ * widest * element, left = options_.memory - result;
-    if (left < each)
+    const auto bytes = [&](int64_t block) {
+      double most = 0, factors = 0;
+      for (const std::vector<FactorList>& lists : one.of) {
+        most = std::max(most, numbers_of_block(lists, block, options_.form));
+        for (const FactorList& list : lists)
+          for (const Factor& f : list) factors += double(f.left.numel()) + (f.right.defined() ? double(f.right.numel()) : 0.0);
+      }
+      return double(result) + double(element) * (most + 2 * double(block) * factors);
+    };
+    const auto fits = [&](int64_t block) { return bytes(block) <= double(options_.memory); };
+    if (!fits(1))
       throw InvalidInput(fmt::format("tangent_kernel: {} inputs and {}, with {} outputs, take {} for the result and {} at least for the work, but {} are allowed; ask for the "
                                      "trace, for fewer inputs, or allow more",
-                                     n_, m_, O_, print_bytes(result), print_bytes(each), print_bytes(options_.memory)));
-    const int64_t fits = left / each;
-    if (options_.block > fits) throw InvalidInput(fmt::format("tangent_kernel: blocks of {} inputs do not fit {}; {} would", options_.block, print_bytes(options_.memory), fits));
-    return options_.block > 0 ? options_.block : std::min<int64_t>(fits, 256);
+                                     n_, m_, O_, print_bytes(result), print_bytes(int64_t(bytes(1)) - result), print_bytes(options_.memory)));
+    int64_t block = options_.block > 0 ? options_.block : std::min<int64_t>(256, std::max(n_, m_));
+    if (options_.block > 0 && !fits(block)) throw InvalidInput(fmt::format("tangent_kernel: blocks of {} inputs take {}, but {} are allowed; make them smaller", block, print_bytes(int64_t(bytes(block))), print_bytes(options_.memory)));
+    while (!fits(block)) block = (block + 1) / 2;
+    return block;
   }
 
   /// That an output depends on its own input alone: the gradients of outputs weighted 1, 2, … are 1, 2, … times as large.

@@ -16,7 +16,7 @@ enum class TangentForm {
 
 struct TangentOptions {
   TangentForm form = TangentForm::full;
-  int64_t memory = int64_t{4} << 30;  ///< bytes for the gradients of two blocks of inputs, and for the result
+  int64_t memory = int64_t{4} << 30;  ///< bytes for the result, the gradients of two blocks of inputs and their products; the network's own activations come besides
   int64_t block = 0;                  ///< inputs of a block; 0: what fits, 256 at most
   Progress progress = {};             ///< in blocks' pairs
 };

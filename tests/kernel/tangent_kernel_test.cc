@@ -102,12 +102,30 @@ TEST(TangentKernel, SumsPositions) {
   }
 }
 
+/// Rows of products are many where inputs have positions and outputs: blocks are cut so that they fit the memory.
+TEST(TangentKernel, KeepsToItsMemory) {
+  at::manual_seed(4);
+  testing::FunctionModel model({{"w", at::randn({64, 64}, at::kDouble)}, {"v", at::randn({30, 64}, at::kDouble)}}, {},
+                               [](const Tensors& w, const Tensors&, const Tensor& x, Mode) { return at::matmul(at::tanh(at::matmul(x, w[0].t())).mean(1), w[1].t()); });
+  const Tensor x = at::randn({32, 6, 64}, at::kDouble);
+  const auto blocks = [&](int64_t memory, Tensor* kernel) {
+    int64_t pairs = 0;
+    *kernel = tangent_kernel(model, {x}, {x}, {.memory = memory, .progress = [&](const std::string&, int64_t, int64_t total) { pairs = total; }});
+    return pairs;
+  };
+  Tensor whole, cut;
+  EXPECT_EQ(blocks(int64_t{4} << 30, &whole), 1);
+  EXPECT_GT(blocks(int64_t{64} << 20, &cut), 4) << "whole: (32 inputs × 6 positions × 30 outputs)² numbers are 253 MiB, twice";
+  expect_close(cut, whole);
+}
+
 TEST(TangentKernel, RefusesWhatItCannotDo) {
   const auto model = testing::network("mlp:6-8-3", "tanh")();
   const Tensor x = testing::random_classes(4, {6}, 3, 5).inputs;
   EXPECT_REFUSED(InvalidInput, "no inputs", tangent_kernel(*model, {}));
   EXPECT_REFUSED(InvalidInput, "no inputs", tangent_kernel(*model, {x.narrow(0, 0, 0)}));
   EXPECT_REFUSED(InvalidInput, "4 inputs and 4, with 3 outputs, take 1.1 KiB for the result", tangent_kernel(*model, {x}, {}, {.memory = 2000}));
+  EXPECT_REFUSED(InvalidInput, "blocks of 4 inputs take", tangent_kernel(*model, {x}, {}, {.memory = 6000, .block = 4}));
   testing::FunctionModel coupled({{"w", at::randn({6, 2}, at::kDouble)}}, {}, [](const Tensors& w, const Tensors&, const Tensor& z, Mode) {
     const Tensor h = at::matmul(z, w[0]);
     return h - h.mean(0, true);
