@@ -70,7 +70,10 @@ def check_finite(inputs: list[torch.Tensor], numbers: Sequence[int]) -> None:
 
 def numbers_of(indices: Any, length: int, what: str) -> torch.Tensor:
     """Numbers of examples, int64 [n]. @throws InvalidInput for masks, fractions, and numbers outside the data set"""
-    rows = torch.as_tensor(indices if isinstance(indices, (torch.Tensor, numpy.ndarray)) else list(indices))
+    try:
+        rows = torch.as_tensor(indices if isinstance(indices, (torch.Tensor, numpy.ndarray)) else list(indices))
+    except (TypeError, ValueError):
+        raise InvalidInput(f"{what}: {describe(indices)} was given; a list of whole numbers, those of the examples, is expected") from None
     if rows.numel() == 0:
         return rows.long().flatten()
     if rows.dtype == torch.bool or rows.is_floating_point() or rows.dim() != 1:

@@ -43,6 +43,8 @@ class Queries:
     def for_engine(self, network: Network, dtype: torch.dtype) -> dict[str, Any]:
         inputs = self.inputs
         if isinstance(inputs, Mapping):
+            if network.inputs is not None and set(inputs) == set(network.inputs.keys):
+                inputs = {k: inputs[k] for k in network.inputs.keys}  # in the order of the training data
             inputs = {k: tensor_of(v, f"queries: '{k}'") for k, v in inputs.items()}
         elif isinstance(inputs, (tuple, list)):
             inputs = tuple(tensor_of(v, "queries: an input") for v in inputs)
@@ -110,6 +112,13 @@ def measure_of(measure: str | Callable, network: Network) -> dict[str, Any]:
     return {"measure": measure, "measurement": None}
 
 
+def rows_of(members: Any, n: int, what: str) -> torch.Tensor:
+    rows = numbers_of(members, n, what)
+    if len(rows.unique()) < len(rows):
+        raise InvalidInput(f"{what} has an input twice; name each once (with a weight: (rows, weights))")
+    return rows
+
+
 def sets_of(aggregate: Any, asked: dict[str, Any], class_names: list[str], wrong: Callable[[], torch.Tensor]) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
     """(name, members, weights) of 'mean', 'by-class', 'wrong', or {name: rows} and {name: (rows, weights)}."""
     n, targets = asked["inputs"][0].shape[0], asked["targets"]
@@ -132,12 +141,12 @@ def sets_of(aggregate: Any, asked: dict[str, Any], class_names: list[str], wrong
         for name, members in aggregate.items():
             what = f"aggregate: the set '{name}'"
             if isinstance(members, tuple) and len(members) == 2 and not isinstance(members[0], int):
-                rows, weights = numbers_of(members[0], n, what), torch.as_tensor(members[1]).double()
+                rows, weights = rows_of(members[0], n, what), torch.as_tensor(members[1]).double()
                 if weights.shape != rows.shape:
                     raise InvalidInput(f"{what} has {len(rows)} rows, but {weights.numel()} weights")
                 sets.append((str(name), rows, weights))
             else:
-                sets.append(mean(str(name), numbers_of(members, n, what)))
+                sets.append(mean(str(name), rows_of(members, n, what)))
         if not sets:
             raise InvalidInput("aggregate: no sets were given; leave it out to ask about the inputs one by one")
         return sets

@@ -370,6 +370,8 @@ class Run:
         """The tangent kernel of the network at the beginning of a step (0: untrained; None: trained); x, y, form as for pathkernel.tangent_kernel."""
         trained, dtype = self._closed(), DTYPES[self.manifest["dtype"]]
         step = self.steps if at is None else at
+        if not isinstance(step, int):
+            raise InvalidInput(f"tangent_kernel: at is {at!r}; the number of a step, or None for the trained network, is expected")
         with trained.keeping_state():
             return _engine.tangent_kernel_at(self.folder, trained.parts, step, inputs_of(trained.network, x, dtype), inputs_of(trained.network, y, dtype), check_form(form), memory,
                                              bar(progress))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy
 import torch
 
 from . import _engine
@@ -64,7 +65,8 @@ def tangent_kernel(model: torch.nn.Module, x: Any, y: Any = None, form: str = "f
     weights = [p for p in network.module.parameters() if p.requires_grad]
     if not weights:
         raise InvalidInput("tangent_kernel: the model has no parameters that require gradients")
-    network.inputs = Structure.of(x if not isinstance(x, (list, tuple)) else tuple(x), "x")[0]
+    x, y = (torch.from_numpy(z) if isinstance(z, numpy.ndarray) else z for z in (x, y))
+    network.inputs = Structure.of(tuple(x) if isinstance(x, list) else x, "x")[0]
     none = {"name": "none", "class_names": [], "targets": None, "inputs": None, "source": None}
     parts = _engine.Parts(network.module, network.forward, network.set_mode, network.specification, None, None, {}, none)
     dtype = weights[0].dtype

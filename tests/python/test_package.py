@@ -196,6 +196,8 @@ def test_augmentation_and_dropout_are_repeated(tmp_path):
     random.seed(5)
     assert run.verify(progress=False) == 8
     ledger = run.explain(Noisy(4), measure=lambda outputs, batch: outputs["logits"][:, :2], precision="double", progress=False)
+    turned = run.explain({"shift": torch.zeros(2), "x": torch.ones(2, 5)}, "output:0", progress=False)  # keys in another order
+    assert np.array_equal(turned.final, run.explain({"x": torch.ones(2, 5), "shift": torch.zeros(2)}, "output:0", progress=False).final)
     assert ledger.contributions.shape == (20, 8)
     assert_complete(ledger)
 

@@ -132,6 +132,11 @@ def test_relabelled_and_trained_again(tmp_path, as_items):
         run.retrain(tmp_path / "no", relabel={3: 7})
     with pytest.raises(pk.InvalidInput, match="example 24"):
         run.retrain(tmp_path / "no", relabel={24: 0})
+    for drop in (3, None, ["a"]):
+        with pytest.raises(pk.InvalidInput, match="run.retrain: .* a list of whole numbers"):
+            run.retrain(tmp_path / "no", drop=drop)
+    with pytest.raises(pk.InvalidInput, match="the set 'a' has an input twice"):
+        run.explain(x[:4], aggregate={"a": [1, 1]})
     assert not (tmp_path / "no").exists()
 
 

@@ -133,6 +133,9 @@ def test_what_is_wrong_is_named(tmp_path):
         pk.tangent_kernel(mlp(), x, form="sum")
     with pytest.raises(pk.InvalidInput, match="step 11 was asked for, but .* has 10"):
         run.tangent_kernel(x, at=11)
+    with pytest.raises(pk.InvalidInput, match="at is 'end'"):
+        run.tangent_kernel(x, at="end")
+    assert pk.tangent_kernel(mlp(), x.numpy()).equal(pk.tangent_kernel(mlp(), x))
     with pytest.raises(pk.InvalidInput, match="no inputs"):
         pk.tangent_kernel(mlp(), x[:0])
     with pytest.raises(pk.InvalidInput, match="no parameters that require gradients"):
