@@ -22,7 +22,7 @@ bool catch_up(const Recording& recording, Replay& replay, Model& model, Recorder
     if (!repeated.exact) {
       const std::string difference = Environment::here().difference(recording.manifest().environment);
       throw ReplayMismatch(fmt::format("{}: step {} of {}, repeated from the checkpoint before it, gave other weights than were recorded{}; resume it "
-                                       "where it was begun, or train again", recording.folder(), repeated.record.step, steps,
+                                       "where it was begun, or train again", recording.folder(), repeated.record.step, std::max(steps, recording.manifest().steps),
                                        difference.empty() ? "" : fmt::format(", in another environment ({})", difference)));
     }
     const int64_t s = replay.position();
