@@ -219,7 +219,7 @@ def test_divergence(data, tmp_path):
 
 
 def test_wrong_loss_for_the_targets(data, tmp_path):
-    says(train(data, tmp_path / "run", "--loss", "mse", code=3), "--loss cross-entropy")
+    says(train(data, tmp_path / "run", "--loss", "mse", code=3), "use cross-entropy")
     assert not (tmp_path / "run").exists()
 
 
