@@ -58,7 +58,7 @@ def test_a_wide_network_is_the_programs(tmp_path):
     net = ("--net", "dense relu dense erf dense", "--w-std", 1.5, "--b-std", 0.1)
     program.run("kernel", "ntk", *net, "--x", tmp_path / "x.npy", "-o", tmp_path / "K.npy")
     kernel = kernels.ntk("dense relu dense erf dense", w_std=1.5, b_std=0.1)
-    assert np.array_equal(kernel.gram(X), np.load(tmp_path / "K.npy"))
+    assert np.allclose(kernel.gram(X), np.load(tmp_path / "K.npy"), rtol=1e-13, atol=0)  # other numbers of threads cut other tiles
     assert str(kernel) == "ntk(dense:w=1.5,b=0.1 relu dense:w=1.5,b=0.1 erf dense:w=1.5,b=0.1)"
     # one hidden layer by hand (theory 6)
     K = 0.01 + 2.25 * X @ X.T / 3
