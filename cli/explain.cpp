@@ -33,7 +33,7 @@ struct Options {
   int64_t panels = 1, from = 0, until = -1, stride = 1, sampled_steps = 32, threads = 0, checkpoints = 5;
   double tolerance = 0, save_every = 10;
   int64_t keep = 0;
-  bool path_kernel = false, strict = false, plan = false, json = false;
+  bool path_kernel = false, statistics = false, strict = false, plan = false, json = false;
 };
 
 SweepOptions sweep_options(const Options& o, const Recording& recording) {
@@ -49,6 +49,7 @@ SweepOptions sweep_options(const Options& o, const Recording& recording) {
   options.keep = o.keep;
   options.sampled_steps = o.sampled_steps;
   options.path_kernel = o.path_kernel;
+  options.statistics = o.statistics;
   options.strict = o.strict;
   if (!o.out.empty()) options.planned = [out = o.out](const SweepPlan& plan) { check_free_disk(out, plan.disk_bytes, "the ledger"); };
   return options;
@@ -80,6 +81,7 @@ std::map<std::string, std::string> request_of(const Options& o, const SweepOptio
           {"keep", std::to_string(s.keep)},
           {"sampled steps", std::to_string(s.sampled_steps)},
           {"path kernel", s.path_kernel ? "yes" : "no"},
+          {"statistics", s.statistics ? "yes" : "no"},
           {"pathkernel", e.pathkernel},
           {"torch", e.torch},
           {"CPU", e.cpu_model + ", " + e.cpu_capability},
@@ -226,6 +228,7 @@ void add_explain(CLI::App& app) {
   command->add_option("--sampled-steps", o->sampled_steps, "Steps on which the uncertainty of the shares is measured (0: not)")->capture_default_str()->check(not_negative);
   command->add_option("--tolerance", o->tolerance, "Fail (exit code 1) when the residual is more than this share of Σ|c|")->check(not_negative);
   command->add_flag("--path-kernel", o->path_kernel, "Also the path kernel K(x, x_i) (networks with one output)");
+  command->add_flag("--statistics", o->statistics, "Also what each example did through batch norm's running statistics: its share of the term `buffers`");
   command->add_flag("--strict", o->strict, "Stop (exit code 4) where replay differs from the recording, instead of booking the drift as rounding");
   command->add_option("--data", o->data, "Where the data are now, if they have moved");
   command->add_option("--threads", o->threads, "Threads to compute with (default: as many as recorded)")->check(thread_count);
@@ -237,7 +240,7 @@ void add_explain(CLI::App& app) {
                   "The same command again goes on where it was stopped.");
   std::vector<CLI::Option*> of_the_path;  // what a score from checkpoints has no use for
   for (const char* name : {"--rule", "--panels", "--from", "--until", "--stride", "--network", "--convention", "--precision", "--keep", "--sampled-steps", "--tolerance",
-                           "--path-kernel", "--strict", "--save-every", "--plan"})
+                           "--path-kernel", "--statistics", "--strict", "--save-every", "--plan"})
     of_the_path.push_back(command->get_option(name));
   CLI::Option* checkpoints = command->get_option("--checkpoints");
   const CLI::Option* aggregate = command->get_option("--aggregate");

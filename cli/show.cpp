@@ -120,12 +120,14 @@ Source source_in_words(const Ledger& l) {
   return {};
 }
 
-std::string side(const Ledger& l, const std::vector<Push>& pushes, const std::string& title, const Source& source) {
+std::string side(const Ledger& l, int64_t q, const std::vector<Push>& pushes, const std::string& title, const Source& source) {
   std::vector<std::string> columns{">example", is_classification(l) ? "class" : "y", ">contribution", ">of Σ|c|"};
+  if (l.statistics.defined()) columns.push_back(">by statistics");
   if (source.data) columns.push_back("");
   TextTable table(columns);
   for (const Push& p : pushes) {
     std::vector<std::string> cells{std::to_string(p.example), target_of(l, p.example), signed_number(p.contribution), percent(p.share)};
+    if (l.statistics.defined()) cells.push_back(signed_number(l.statistics[p.example][q].item<double>()));
     if (source.data) cells.push_back(example_in_words(source.data->train, p.example, letters_in_table));
     table.row(cells);
   }
@@ -160,6 +162,15 @@ std::string along_the_path(const Ledger& l, int64_t q) {
   return text;
 }
 
+/// Whose the buffers' term is, where that was asked for.
+std::string buffers_by_origin(const Ledger& l, int64_t q) {
+  TextTable lines({"", ">", ""});
+  lines.row({"examples", signed_number(l.statistics.select(1, q).sum().item<double>()), "through batch norm's running statistics"});
+  lines.row({"first", signed_number(at(l.first_statistics, q)), "what is left of the statistics at the first step"});
+  lines.row({"other", signed_number(at(l.other_buffers(), q)), "rounding of the statistics, and buffers set otherwise"});
+  return "Of buffers\n" + lines.str(2);
+}
+
 std::string account(const Ledger& l, int64_t q, int64_t k) {
   const QueryInfo& info = l.queries[q];
   std::string text = fmt::format("Query {}: {}, {}\n", q, info.input, info.measurement);
@@ -175,12 +186,13 @@ std::string account(const Ledger& l, int64_t q, int64_t k) {
   for (const Term& t : terms(l, present_terms(l))) lines.row({t.name, signed_number(at(t.values, q)), t.meaning});
   lines.row({"final", signed_number(at(l.final, q)), "the trained network: the sum of the lines above"});
   text += lines.str(2) + "\n";
+  if (l.statistics.defined()) text += buffers_by_origin(l, q) + "\n";
 
   const Top best = top(l, q, k);
   if (!best.limits.empty()) text += fmt::format("This ledger keeps {}.\n\n", best.limits);
   const char* kept = best.limits.empty() ? "" : " of those kept";  // the sums are over all
-  text += side(l, best.towards, fmt::format("Pushed up most ({} examples{} did, {} in all)", best.count_towards, kept, signed_number(best.sum_towards)), source);
-  text += "\n" + side(l, best.away, fmt::format("Pushed down most ({} examples{} did, {} in all)", best.count_away, kept, signed_number(best.sum_away)), source);
+  text += side(l, q, best.towards, fmt::format("Pushed up most ({} examples{} did, {} in all)", best.count_towards, kept, signed_number(best.sum_towards)), source);
+  text += "\n" + side(l, q, best.away, fmt::format("Pushed down most ({} examples{} did, {} in all)", best.count_away, kept, signed_number(best.sum_away)), source);
   if (is_classification(l)) text += "\n" + sums("By class of the training examples", l.classes, l.by_class, q);
   text += "\n" + sums("By layer", l.layers, l.by_layer, q);
   if (l.settings.is_account()) text += "\nContributions say what an example did on this path, not what its removal would do.";
@@ -194,14 +206,17 @@ json json_of(const Ledger& l, int64_t q) {
   if (info.is_set()) j["set_size"] = info.set_size;
   for (const Term& t : terms(l, Ledger::terms())) j[t.name] = at(t.values, q);
   j["final"] = at(l.final, q);
+  if (l.statistics.defined())
+    j["of_buffers"] = {{"examples", l.statistics.select(1, q).sum().item<double>()}, {"first", at(l.first_statistics, q)}, {"other", at(l.other_buffers(), q)}};
   j["certificate"] = l.settings.summary_of(certificate_of(l, q));
   return j;
 }
 
-json json_of(const std::vector<Push>& pushes, const Ledger& l) {
+json json_of(const std::vector<Push>& pushes, const Ledger& l, int64_t q) {
   json list = json::array();
   for (const Push& p : pushes) {
     list.push_back({{"example", p.example}, {"contribution", p.contribution}, {"share", p.share}});
+    if (l.statistics.defined()) list.back()["statistics"] = l.statistics[p.example][q].item<double>();
     if (l.example_targets.defined()) list.back()["target"] = l.example_targets[p.example].item<double>();
   }
   return list;
@@ -216,8 +231,8 @@ json json_by(const std::vector<std::string>& names, const Tensor& by, int64_t q)
 json json_account(const Ledger& l, int64_t q, int64_t k) {
   json j = json_of(l, q);
   const Top best = top(l, q, k);
-  j["towards"] = json_of(best.towards, l);
-  j["away"] = json_of(best.away, l);
+  j["towards"] = json_of(best.towards, l, q);
+  j["away"] = json_of(best.away, l, q);
   j["sum_towards"] = best.sum_towards;
   j["sum_away"] = best.sum_away;
   if (l.keeps_largest()) j["kept"] = {{"largest", l.kept.size(0)}, {"of", l.example_count()}, {"others_sum", l.dropped[q].item<double>()}, {"others_size", l.dropped_size[q].item<double>()}};

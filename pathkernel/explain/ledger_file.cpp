@@ -68,6 +68,8 @@ const Field fields[] = {
     {"by_class_step", OF(by_class_step), at::kFloat, "TCQ", In::draws},
     {"outputs", OF(outputs), at::kDouble, "UQ"},
     {"path_kernel", OF(path_kernel), at::kDouble, "NQ", In::known},
+    {"statistics", OF(statistics), at::kDouble, "NQ", In::known},
+    {"first_statistics", OF(first_statistics), at::kDouble, "Q", In::known},
     {"query_inputs", OF(query_inputs), at::kDouble, "QF", In::known},
     {"example_inputs", OF(example_inputs), at::kDouble, "NF", In::known},
     {"example_targets", OF(example_targets), at::kDouble, "N", In::known},

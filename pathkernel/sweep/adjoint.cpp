@@ -46,6 +46,7 @@ StepAccount Adjoint::step(const StepTrace& trace, const FactorSet& G, const Tens
     const FactorList& list = G.parameters[L + b];
     if (!list.empty() && buffer_change[b].defined()) account.buffers.add_(along(list, buffer_change[b], n_));
   }
+  if (statistics_) book_statistics(trace, G, account);
   return account;
 }
 
@@ -171,6 +172,13 @@ void Adjoint::book_coupled(const StepTrace& trace, StepAccount& account) {
   lambda_.clear();
 }
 
+/// Passes whose examples are not coupled updated no running statistics.
+void Adjoint::book_statistics(const StepTrace& trace, const FactorSet& G, StepAccount& account) {
+  std::vector<std::vector<StatisticsUpdate>> updates;
+  for (const Pass& pass : trace.passes) updates.push_back(pass.coupled ? coupled_->statistics(trace.weights, pass.coupled) : std::vector<StatisticsUpdate>{});
+  account.statistics = statistics_->step(trace, G, updates);
+}
+
 // z = ω^c λ − η ω^d y:  B: q ← q + z,  A: decay += z·w
 void Adjoint::decay(const StepTrace& trace, size_t l, const FactorList& G, const Tensor& lambda, StepAccount& account) {
   const LinearForm& f = trace.form[l];
@@ -200,9 +208,10 @@ Tensor Adjoint::memory_jump(const Tensors& jump) const {
   return sum;
 }
 
-Leftover Adjoint::leftover(const Tensors& weights, const Tensors& average, const Tensors& memory) const {
+Leftover Adjoint::leftover(const StepTrace& first, const Tensors& memory) const {
   const auto f64 = options_.dtype(at::kDouble);
-  Leftover left{at::zeros({n_}, f64), at::zeros({n_}, f64)};
+  Leftover left{at::zeros({n_}, f64), at::zeros({n_}, f64), {}};
+  const Tensors &weights = first.weights, &average = first.average;
   const auto flat = [&](const Tensor& t) { return t.detach().to(options_.dtype()).reshape(-1); };
   for (size_t l = 0; l < p_.size(); ++l) {
     if (q_[l].defined()) left.decay.add_(at::matmul(q_[l], flat(weights[l])));
@@ -212,6 +221,7 @@ Leftover Adjoint::leftover(const Tensors& weights, const Tensors& average, const
     }
     if (p_[l].defined() && !memory.empty()) left.in_flight.add_(p_[l].along(flat(memory[l])));
   }
+  if (statistics_) left.statistics = statistics_->leftover(first.buffers);
   return left;
 }
 
@@ -222,9 +232,10 @@ void Adjoint::put_into(SweepState& state, const std::string& prefix) const {
     state.put(prefix + "q/" + number, q_[l]);
     state.put(prefix + "e/" + number, e_[l]);
   }
+  if (statistics_) statistics_->put_into(state, prefix + "statistics/");
 }
 
-void Adjoint::take_from(const SweepState& state, const std::string& prefix, const Tensors& weights) {
+void Adjoint::take_from(const SweepState& state, const std::string& prefix, const Tensors& weights, size_t buffers) {
   p_.clear(), q_.clear(), e_.clear();
   for (size_t l = 0; l < weights.size(); ++l) {
     const std::string number = std::to_string(l);
@@ -232,6 +243,7 @@ void Adjoint::take_from(const SweepState& state, const std::string& prefix, cons
     q_.push_back(state.find(prefix + "q/" + number, options_.device()));
     e_.push_back(state.find(prefix + "e/" + number, options_.device()));
   }
+  if (statistics_) statistics_->take_from(state, prefix + "statistics/", buffers, options_.device());
 }
 
 int64_t Adjoint::numbers_per_query(const std::vector<LinearForm>& form, const Tensors& weights, int64_t batch, Convention convention, bool average, bool coupled, at::ScalarType precision) {

@@ -3,9 +3,11 @@
 #include <pathkernel/core/tensors.h>
 #include <pathkernel/sweep/memory_adjoint.h>
 #include <pathkernel/sweep/pull.h>
+#include <pathkernel/sweep/statistics_adjoint.h>
 #include <pathkernel/sweep/trace.h>
 #include <pathkernel/tangent/contraction.h>
 
+#include <optional>
 #include <vector>
 
 namespace pathkernel {
@@ -20,6 +22,7 @@ enum class Convention {
 struct StepAccount {
   Tensor draws;         ///< [D, n]: b_i κ ⟨M∘λ, g_i⟩, the examples of all passes one after another
   Tensor by_parameter;  ///< [L, n]: the same summed over the examples, parameter by parameter
+  Tensor statistics;    ///< [D, n]: the examples' shares of `buffers`, where they were asked for; else undefined
   Tensor kernel;        ///< [D, n]: b_i ⟨λ, J_i⟩, where output gradients were caught; else undefined
   Tensor decay, regulariser, rounding, buffers;  ///< [n]
 };
@@ -28,6 +31,7 @@ struct StepAccount {
 struct Leftover {
   Tensor decay;      ///< what decay leaves pulling on the weights at a: (q + e)·w_a
   Tensor in_flight;  ///< pushes made before a that were still under way: p·m_{a−1}, and e·(w̄_a − w_a) of the average
+  Tensor statistics; ///< of the buffers' term, what is left of the running statistics at a; undefined where the shares were not asked for
 };
 
 /// The adjoint recursion of theory 2.2 for n queries, backwards over the steps: per parameter of W numbers it keeps
@@ -42,6 +46,8 @@ class Adjoint {
   /// @param coupled  answers for passes whose examples are coupled; may be nullptr where there are none
   Adjoint(int64_t queries, int64_t batch, Convention convention, at::TensorOptions options, CoupledPasses* coupled = nullptr)
       : n_(queries), batch_(batch), convention_(convention), options_(options), coupled_(coupled) {}
+  /// Also the examples' shares of the buffers' term.
+  void share_statistics() { statistics_.emplace(n_); }
 
   /// Step s, given G_s of these queries.  @param buffer_change  Δβ_s, one flat tensor per buffer
   StepAccount step(const StepTrace& trace, const FactorSet& G, const Tensors& buffer_change);
@@ -49,13 +55,13 @@ class Adjoint {
   /// After a stretch (before its last step is swept): what the pending adjoint makes of the memory's rounding over it. [n]
   Tensor memory_jump(const Tensors& jump) const;
 
-  /// After the window's first step.  @param memory  m before it (empty: none)   @param average  w̄ before it (empty: none)
-  Leftover leftover(const Tensors& weights, const Tensors& average, const Tensors& memory) const;
+  /// After the window's first step.  @param memory  m before it (empty: none)
+  Leftover leftover(const StepTrace& first, const Tensors& memory) const;
 
   /// p, q, e and what goes with them; the names begin with `prefix`.
   void put_into(SweepState& state, const std::string& prefix) const;
-  /// @param weights  of the model, for their sizes
-  void take_from(const SweepState& state, const std::string& prefix, const Tensors& weights);
+  /// @param weights  of the model, for their sizes   @param buffers  how many it has
+  void take_from(const SweepState& state, const std::string& prefix, const Tensors& weights, size_t buffers);
 
   /// Numbers kept per query for these linear forms, at most: a matrix's pushes may be kept factored beside its dense part, or be all
   /// that is kept (MemoryAdjoint::Plan); then the larger of the two counts, because a rule of several nodes writes them out.
@@ -74,6 +80,7 @@ class Adjoint {
   void book(const StepTrace& trace, size_t l, const Pull& y, const Tensor& lambda, StepAccount& account) const;
   void decay(const StepTrace& trace, size_t l, const FactorList& G, const Tensor& lambda, StepAccount& account);
   void book_coupled(const StepTrace& trace, StepAccount& account);
+  void book_statistics(const StepTrace& trace, const FactorSet& G, StepAccount& account);
   Tensor& dense(std::vector<Tensor>& states, size_t l, int64_t numbers);
 
   int64_t n_, batch_;
@@ -83,6 +90,7 @@ class Adjoint {
   Tensors lambda_;                 ///< of the step under way, κ M∘λ of every parameter, where a pass is coupled
   std::vector<MemoryAdjoint> p_;
   std::vector<Tensor> q_, e_;      ///< undefined: zero
+  std::optional<StatisticsAdjoint> statistics_;
 };
 
 }  // namespace pathkernel

@@ -24,7 +24,7 @@ std::vector<std::pair<std::string, Tensor Ledger::*>> accounts() {
   std::vector<std::pair<std::string, Tensor Ledger::*>> all = {
       {"contributions", &Ledger::contributions}, {"draws", &Ledger::draws}, {"outputs", &Ledger::outputs}, {"by_step", &Ledger::by_step},
       {"by_layer", &Ledger::by_layer}, {"by_class", &Ledger::by_class}, {"by_layer_step", &Ledger::by_layer_step},
-      {"by_class_step", &Ledger::by_class_step}, {"path_kernel", &Ledger::path_kernel}, {"kept", &Ledger::kept},
+      {"by_class_step", &Ledger::by_class_step}, {"path_kernel", &Ledger::path_kernel}, {"statistics", &Ledger::statistics}, {"first_statistics", &Ledger::first_statistics}, {"kept", &Ledger::kept},
       {"kept_examples", &Ledger::kept_examples}, {"dropped", &Ledger::dropped}, {"dropped_size", &Ledger::dropped_size}};
   for (const Ledger::Term& term : Ledger::terms()) all.emplace_back(term.name, term.of);
   return all;
@@ -51,7 +51,7 @@ std::vector<std::string> Books::layer_names(const NamedTensors& parameters, std:
 }
 
 Books::Books(Ledger& ledger, const Recording& recording, const Window& window, const NamedTensors& parameters, const Dataset& data, int64_t queries, int64_t keep,
-             bool path_kernel)
+             const SweepOptions& options)
     : ledger_(ledger), first_step_(window.from) {
   const int64_t T = window.steps(), N = data.size(), Q = queries;
   std::vector<Tensor> examples, steps;
@@ -91,7 +91,8 @@ Books::Books(Ledger& ledger, const Recording& recording, const Window& window, c
     ledger.draw_example = T > 0 ? at::cat(examples) : at::zeros({0}, at::kLong);
     ledger.draw_step = T > 0 ? at::cat(steps) : at::zeros({0}, at::kLong);
   }
-  if (path_kernel) ledger.path_kernel = at::zeros({N, Q}, f64);
+  if (options.path_kernel) ledger.path_kernel = at::zeros({N, Q}, f64);
+  if (options.statistics) ledger.statistics = at::zeros({N, Q}, f64), ledger.first_statistics = at::zeros({Q}, f64);
   ledger.example_inputs = small_inputs(data.inputs);
   if (data.targets.defined() && data.targets.dim() == 1) ledger.example_targets = data.targets.to(at::kDouble);
 }
@@ -142,6 +143,7 @@ void Books::step(const StepTrace& trace, const StepAccount& account, const Tenso
   own(ledger_.rounding).add_(account.rounding.cpu());
   own(ledger_.buffers).add_(account.buffers.cpu());
   if (ledger_.path_kernel.defined()) own(ledger_.path_kernel).index_add_(0, trace.indices, account.kernel.cpu(), -1);
+  if (account.statistics.defined()) own(ledger_.statistics).index_add_(0, trace.indices, account.statistics.cpu());
 }
 
 void Books::segment(const SegmentGradient& gradient, int64_t k, const Tensor& columns) {

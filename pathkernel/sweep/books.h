@@ -6,6 +6,7 @@
 #include <pathkernel/sweep/adjoint.h>
 #include <pathkernel/sweep/ledger.h>
 #include <pathkernel/sweep/segment_gradient.h>
+#include <pathkernel/sweep/sweep.h>
 #include <pathkernel/sweep/sweep_state.h>
 #include <pathkernel/sweep/window.h>
 
@@ -20,7 +21,7 @@ class Books {
   /// @param window  the ledger's steps   @param queries  Q: measurements over all inputs
   /// @param keep  contributions kept of each query, the largest; 0: all, with the draws and the step-wise views
   Books(Ledger& ledger, const Recording& recording, const Window& window, const NamedTensors& parameters, const Dataset& data, int64_t queries, int64_t keep,
-        bool path_kernel);
+        const SweepOptions& options);
 
   /// Before and after a chunk of queries, the ledger's columns first_column … first_column+count−1: where only the largest contributions
   /// are kept, all of the chunk's are held in between.  @param kept  a state from within this chunk, or nullptr

@@ -50,7 +50,7 @@ void ChunkSweep::begin(const AskedNetwork& final) {
 
 /// Before `step`: the network there is replayed, the adjoints are those that were kept.
 void ChunkSweep::go_on(const SweepState& state, int64_t step) {
-  for (size_t k = 0; k < lanes_.size(); ++k) lanes_[k].take_from(state, lane_name(k), values(shared_.model.parameters()));
+  for (size_t k = 0; k < lanes_.size(); ++k) lanes_[k].take_from(state, lane_name(k), values(shared_.model.parameters()), shared_.model.buffers().size());
   const PathSegment there = shared_.tracer.at(step);
   const at::ScalarType precision = shared_.options.precision;
   later_ = queries_.at(in(precision, there.end_evaluated()), in(precision, there.end_buffers));
@@ -62,6 +62,7 @@ void ChunkSweep::run(const AskedNetwork& final, const SweepState* kept, const st
   for (int64_t k = 0; k < K; ++k) {
     const auto options_of = at::TensorOptions().dtype(options.precision).device(final.weights.front().device());
     lanes_.emplace_back(n, shared_.recording.manifest().batch, options.convention, options_of, &shared_.tracer.coupled_passes());
+    if (options.statistics) lanes_.back().share_statistics();
     columns_.push_back(at::arange(first_ * K + k, (first_ + n) * K, K, at::kLong));
   }
   const std::vector<Window> pieces = stretches(shared_.window, options.stride, shared_.recording.checkpoint_steps());
@@ -132,9 +133,10 @@ void ChunkSweep::sample(const PathSegment& segment, size_t begin, size_t end, co
 /// The window's beginning: what decay leaves pulling on the weights there, and what was under way.
 void ChunkSweep::book_end(const StepTrace& first, const Tensors& memory) {
   for (size_t k = 0; k < lanes_.size(); ++k) {
-    const Leftover left = lanes_[k].leftover(first.weights, first.average, memory);
+    const Leftover left = lanes_[k].leftover(first, memory);
     shared_.ledger.decay.index_add_(0, columns_[k], left.decay.cpu());
     shared_.ledger.in_flight.index_add_(0, columns_[k], left.in_flight.cpu());
+    if (left.statistics.defined()) shared_.ledger.first_statistics.index_add_(0, columns_[k], left.statistics.cpu());
   }
 }
 

@@ -45,6 +45,8 @@ class CoupledPasses {
   /// call was for another pass.
   /// @throws InvariantViolated where the shares do not sum to the batch's gradient
   CoupledShares shares(const Tensors& weights, const std::shared_ptr<const CoupledPass>& pass, const Tensors& lambda);
+  /// What the pass did to running statistics, example by example.
+  std::vector<StatisticsUpdate> statistics(const Tensors& weights, const std::shared_ptr<const CoupledPass>& pass) { return tape(weights, pass).statistics(); }
   /// Bytes that such a pass takes on tape.
   int64_t tape_bytes(const Tensors& weights, const std::shared_ptr<const CoupledPass>& pass);
 

@@ -105,6 +105,9 @@ struct Ledger {
   Tensor by_class_step;                 ///< [T, C, Q] float32
   Tensor outputs;                       ///< [T+1, Q] float64: the measurement before every step, and at the end
   Tensor path_kernel;                   ///< [N, Q] float64: Domingos' K(x, x_i) for scalar outputs; undefined otherwise
+  Tensor statistics;                    ///< [N, Q] float64: each example's share of `buffers`, where it was asked for; else undefined. It is no part of
+                                        ///< contributions: no gradient made it
+  Tensor first_statistics;              ///< [Q] float64: what `buffers` holds of the running statistics at the window's first step, likewise
   Tensor query_inputs;                  ///< [Q, F] float64: the queries' inputs where they are F ≤ 16 numbers; undefined otherwise
   Tensor example_inputs;                ///< [N, F] float64: the training examples' inputs, likewise
   Tensor example_targets;               ///< [N] float64: class number or value y_i; undefined where a target is several numbers
@@ -125,6 +128,9 @@ struct Ledger {
   Tensor total_size() const;
   /// Σ_i c_i + the terms, without the residual. [Q]
   Tensor change() const;
+
+  /// buffers − Σ_i statistics[i] − first_statistics [Q]: rounding of the statistics, and buffers that were set otherwise. Only with statistics.
+  Tensor other_buffers() const { return buffers - statistics.sum(0) - first_statistics; }
 
   /// What rounding alone may leave as residual: 8 ε Σ_s(|f_s| + |f_{s+1}|), or 1e-6 (float64: 1e-12) of Σ_i|c_i| where that is more. [Q]
   Tensor residual_of_rounding() const;

@@ -14,8 +14,8 @@ constexpr int64_t json_bytes = 8192, json_bytes_of_a_query = 256;  // ledger.jso
 /// Per query, in either form: by_step and outputs [T], by_layer [L], by_class [C], its input, terms and certificate.
 int64_t bytes_always(const LedgerSizes& z) { return 8 * (2 * z.steps + z.layers + z.classes + z.features + 20); }
 
-int64_t numbers_whole(const LedgerSizes& z) { return z.examples * (z.path_kernel ? 2 : 1) + z.draws + z.steps * (z.layers + z.classes); }
-int64_t bytes_whole(const LedgerSizes& z) { return 8 * z.examples * (z.path_kernel ? 2 : 1) + 4 * z.draws + 4 * z.steps * (z.layers + z.classes); }
+int64_t numbers_whole(const LedgerSizes& z) { return z.examples * (1 + z.more_accounts) + z.draws + z.steps * (z.layers + z.classes); }
+int64_t bytes_whole(const LedgerSizes& z) { return 8 * z.examples * (1 + z.more_accounts) + 4 * z.draws + 4 * z.steps * (z.layers + z.classes); }
 constexpr int64_t bytes_of_a_kept = 16, numbers_of_a_kept = 2;
 
 std::string print_time(double seconds) {
@@ -50,8 +50,8 @@ void SweepPlan::fit_ledger(int64_t asked_to_keep, int64_t most_numbers) {
   keep = 0;
   if (asked_to_keep > 0) keep = std::min(asked_to_keep, z.examples);
   else if (numbers_whole(z) > most_numbers / Q) keep = std::clamp<int64_t>(std::min(most_numbers / numbers_of_a_kept / Q, would_fit), 1, z.examples);
-  if (keep > 0 && z.path_kernel) {
-    throw InvalidInput(fmt::format("explain: the path kernel needs all contributions of every query ({} numbers), and this ledger would keep "
+  if (keep > 0 && z.more_accounts > 0) {
+    throw InvalidInput(fmt::format("explain: the path kernel and shares of the statistics need all contributions of every query ({} numbers), and this ledger would keep "
                                    "the largest {} only; ask fewer queries{}",
                                    Q * numbers_whole(z), keep, asked_to_keep > 0 ? ", and leave out keep" : ""));
   }

@@ -9,7 +9,7 @@ namespace pathkernel {
 struct LedgerSizes {
   int64_t queries = 0, examples = 0, draws = 0, steps = 0, layers = 0, classes = 0;  ///< Q, N, D, T, L, C
   int64_t features = 0;          ///< F, numbers of an input where the ledger holds the inputs
-  bool path_kernel = false;
+  int64_t more_accounts = 0;     ///< further numbers per example and query: the path kernel, shares of the running statistics
 };
 
 /// What a sweep takes, reckoned before it starts. The sweep itself chooses its chunks by it.

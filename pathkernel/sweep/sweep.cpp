@@ -52,6 +52,9 @@ void check_asked(const Recording& recording, Model& model, const Dataset& data, 
   check_queries(queries, data);
   for (const QuerySet& set : queries.sets) check_set(set, queries.input_count());
   if (options.path_kernel) check_path_kernel(model, data);
+  if (options.statistics && model.buffers().empty()) {
+    throw InvalidInput("explain: shares of the running statistics were asked for, and this network has no buffers; leave statistics out");
+  }
 }
 
 Queries first_of(const Queries& queries, int64_t count) {
@@ -78,7 +81,7 @@ Tensor stride_deviation(const Ledger& ledger, const Recording& recording, const 
   const Queries some = compared(queries);
   options.sampled_steps = 0;
   options.keep = data.size();
-  options.path_kernel = false;
+  options.path_kernel = options.statistics = false;
   options.planned = nullptr;
   options.keeper = nullptr;
   std::optional<Ledger> of_samples;

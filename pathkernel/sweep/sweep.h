@@ -35,6 +35,7 @@ struct SweepOptions {
   int64_t most_numbers = 1'000'000'000;   ///< in contributions, draws and step-wise views; beyond them the largest are kept
   int64_t sampled_steps = 32;             ///< steps on which the split's uncertainty E is measured by doubled panels; 0: not
   bool path_kernel = false;               ///< also Domingos' K(x, x_i) = Σ_s b_i ⟨−λ_s(x), J_{i,s}⟩; scalar outputs only
+  bool statistics = false;                ///< also the examples' shares of the buffers' term, through batch norm's running statistics (theory 2.5)
   bool check = true;                      ///< assert the invariants of design.md section 4 at every step
   Timings* timings = nullptr;             ///< where the time goes, for benchmarks
   std::function<void(const SweepPlan&)> planned;  ///< told before anything is swept; may throw

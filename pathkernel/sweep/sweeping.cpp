@@ -70,7 +70,7 @@ bool asks_average(const Recording& recording, const SweepOptions& options) {
 Sweeping::Sweeping(const Recording& recording, const Learner& learner, const Dataset& data, const Queries& queries, const SweepOptions& options)
     : recording_(recording), model_(learner.model), data_(data), queries_(queries), options_(options), window_(window_of(recording, options)),
       average_(asks_average(recording, options)),
-      tracer_(recording, learner, data, {options.precision, average_, options.path_kernel, options.check, options.timings, options.strict, push_memory(options)}),
+      tracer_(recording, learner, data, {options.precision, average_, options.path_kernel, options.statistics, options.check, options.timings, options.strict, push_memory(options)}),
       measurement_(new_measurement()) {
   const at::Device device = model_.parameters().front().tensor.device();
   for (const Tensor& t : in(options.precision, queries.inputs)) inputs_.push_back(t.to(device));
@@ -96,7 +96,7 @@ Ledger Sweeping::run(const Progress& progress) {
   if (options_.planned) options_.planned(plan);
   const int64_t n = plan.inputs(), Q = plan.sizes.queries, T = window_.steps(), chunk = plan.inputs_per_chunk;
   Ledger ledger;
-  Books books(ledger, recording_, window_, model_.parameters(), data_, Q, plan.keep, options_.path_kernel);
+  Books books(ledger, recording_, window_, model_.parameters(), data_, Q, plan.keep, options_);
   describe_settings(ledger);
   Uncertainty uncertainty(Q);
   CorrectionShares corrections;
@@ -159,7 +159,7 @@ LedgerSizes Sweeping::ledger_sizes() const {
   sizes.layers = int64_t(Books::layer_names(model_.parameters(), &layer_of).size());
   sizes.classes = data_.is_classification() ? int64_t(data_.class_names.size()) : 1;
   sizes.features = Books::kept_features(data_.inputs);
-  sizes.path_kernel = options_.path_kernel;
+  sizes.more_accounts = (options_.path_kernel ? 1 : 0) + (options_.statistics ? 1 : 0);
   return sizes;
 }
 

@@ -86,7 +86,7 @@ struct Tracer::Impl {
   Tensors live_parameters, live_buffers;  ///< the run's own storage: queries bind the model to other weights in between
   double largest_mismatch = 0;
   int64_t first_drift = -1;
-  bool probed = false, coupled = false;
+  bool probed = false, coupled = options.statistics;
   CoupledPasses coupled_passes;
 
   void go_to(int64_t s);

@@ -61,6 +61,7 @@ class Tracer {
     at::ScalarType precision = at::kFloat;
     bool average = false;           ///< the averaged network is asked about (the recording keeps one)
     bool path_kernel = false;
+    bool statistics = false;        ///< what passes did to running statistics is asked for: all are taken as coupled ones, which say it
     bool check = true;              ///< assert the invariants of design.md section 4 at every step
     Timings* timings = nullptr;
     bool strict = false;            ///< a step whose hash differs is an error, not a drift
@@ -76,7 +77,7 @@ class Tracer {
   /// The state before step s alone: weights, buffers, average, memory (as `end_…` and `begin_memory` of an empty segment).
   PathSegment at(int64_t s) { return segment(s, s); }
 
-  /// Whether a batch was found whose examples are coupled; from then on every pass is taken so.
+  /// Whether a batch was found whose examples are coupled, or statistics are asked for; from then on every pass is taken so.
   bool coupled() const;
   CoupledPasses& coupled_passes();
 

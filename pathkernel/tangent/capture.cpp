@@ -8,12 +8,14 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
+#include <c10/util/accumulate.h>
 #include <pathkernel/core/error.h>
 #include <pathkernel/tangent/coupled_batch.h>
 #include <pathkernel/tangent/decisions.h>
 #include <pathkernel/tangent/own_operations.h>
 #include <pathkernel/tangent/owners.h>
 #include <pathkernel/tangent/rule.h>
+#include <pathkernel/tangent/statistics.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -215,6 +217,7 @@ void Capture::State::leaf(const c10::OperatorHandle& op, torch::jit::Stack* stac
     return;
   }
   refuse_unfollowed(op, reads);
+  if (side == Side::forward && updates_statistics(op, arguments)) reads.enters = true;  // frozen or not, its update is asked for
   const Tensor target = written_by(op, arguments);
   const bool renames_only = op.hasTag(at::Tag::inplace_view);
   if (side == Side::query ? reads.active : reads.enters) {
@@ -320,11 +323,13 @@ void Capture::State::record(Node node, const Tensors& slot_tensors, const Tensor
       value.active = output.requires_grad();
       in_half = in_half || (value.active && is_half(output));
     }
+    const bool constant = side == Side::training && !value.active;
     try {
-      if (seen.owned) value.owner = output_owner(node, slot_tensors, owners, output, k);
+      if (seen.owned) value.owner = output_owner(node, slot_tensors, owners, output, k, constant);
     } catch (const InvalidInput& refused) {  // an error only where something depends on it (the weight total of a loss does not matter)
-      value.refusal = refused.what();
+      if (!constant || output.numel() > 1) value.refusal = refused.what();
     }
+    if (value.shared() && value.refusal.empty()) value.refusal = refusal_among(node.slots);
     node.outputs.push_back(add_value(std::move(value), output));
   }
   const ValueId written = node.outputs.empty() ? no_value : node.outputs[0];
@@ -346,6 +351,15 @@ void Capture::State::record(Node node, const Tensors& slot_tensors, const Tensor
     tape.nodes.push_back(std::move(node));
   }
   if (seen.target.defined() && !seen.renames_only && seen.active) rename_views(op, seen.target, written);
+}
+
+/// What is made of rows whose owners are unknown has none either; of a single number it is a constant.
+std::string Capture::State::refusal_among(const std::vector<Slot>& slots) const {
+  for (const Slot& slot : slots) {
+    const Value& value = tape.values[size_t(slot.value)];
+    if (!value.refusal.empty() && c10::multiply_integers(value.sizes) > 1) return value.refusal;
+  }
+  return {};
 }
 
 bool Capture::State::same_as_input(const Node& node, ValueId id) const {

@@ -64,6 +64,7 @@ struct Capture::State {
     bool renames_only;
   };
   void record(Node node, const Tensors& slot_tensors, const Tensors& outputs, const Seen& seen);
+  std::string refusal_among(const std::vector<Slot>& slots) const;
   bool same_as_input(const Node& node, ValueId id) const;
   void rename_views(const c10::OperatorHandle& op, const Tensor& target, ValueId written);
 };

@@ -138,7 +138,7 @@ std::optional<int64_t> example_dimension(const Tensor& owner, int64_t n) {
   return found;
 }
 
-Tensor output_owner(const Node& node, const Tensors& slot_tensors, const Tensors& slot_owners, const Tensor& output, size_t output_index) {
+Tensor output_owner(const Node& node, const Tensors& slot_tensors, const Tensors& slot_owners, const Tensor& output, size_t output_index, bool constant) {
   static const Names products = {"aten::linear", "aten::matmul", "aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm", "aten::mv"};
   Tensor owner, input;
   int64_t owner_argument = -1;
@@ -148,7 +148,7 @@ Tensor output_owner(const Node& node, const Tensors& slot_tensors, const Tensors
   if (!owner.defined()) return {};
   if (output.dim() == 0 && owner.dim() == 0) return owner;
   if (node.name == "aten::nonzero") return owner.masked_select(input.ne(0)).unsqueeze(1).expand(output.sizes());
-  if (takes_batch_statistics(node) && owner_argument == 0) refuse_coupled(node);
+  if (takes_batch_statistics(node) && owner_argument == 0 && !constant) refuse_coupled(node);
   if (node.name == "aten::_embedding_bag" && owner_argument == 1 && output_index != 1) {  // a bag's owner is that of its first index
     const Tensor offsets = node.arguments[2].toTensor().narrow(0, 0, output.size(0)).to(at::kLong);
     const Tensor bags = owner.index_select(0, offsets.clamp_max(owner.size(0) - 1));

@@ -13,8 +13,9 @@ Tensor leading_owner(const Tensor& arange, at::IntArrayRef sizes);
 /// @param node    with its arguments as called
 /// @param slot_owners  one per slot, undefined for shared values
 /// @param output     the tensor it gave
+/// @param constant   nothing is differentiated through it, so that a row may know of the others and still be its example's own
 /// @throws InvalidInput when numbers of several examples were mixed (a batch-coupled operation), naming the operation.
-Tensor output_owner(const Node& node, const Tensors& slot_tensors, const Tensors& slot_owners, const Tensor& output, size_t output_index);
+Tensor output_owner(const Node& node, const Tensors& slot_tensors, const Tensors& slot_owners, const Tensor& output, size_t output_index, bool constant);
 
 /// The dimension along which the example changes, when it is one whole dimension in order 0…n−1. Costs no read of the numbers
 /// when the owner is still the expanded index it began as.

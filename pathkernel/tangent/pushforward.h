@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pathkernel/model/model.h>
+#include <pathkernel/tangent/statistics.h>
 #include <pathkernel/tangent/tape.h>
 
 #include <functional>
@@ -36,6 +37,8 @@ class LossTape {
   const Tensors& gradient() const { return gradient_; }
   /// ⟨∇_w ℓ_i, λ_q⟩ [n, Q].  @param lambda  per parameter [Q, W]; undefined: zero
   Tensor products(const Tensors& lambda, const PushOptions& options = {}) const;
+  /// What the pass did to running statistics, example by example.
+  std::vector<StatisticsUpdate> statistics() const { return statistics_updates(tape_); }
   /// Of the numbers kept.
   int64_t bytes() const { return tape_.bytes(); }
 

@@ -31,7 +31,7 @@ SweepOptions options_from(const py::dict& values) {
   o.network = network == "weights" ? SweepOptions::Asked::weights : network == "average" ? SweepOptions::Asked::average : SweepOptions::Asked::recorded;
   read(values, "measure", o.measure), read(values, "from", o.from), read(values, "until", o.until), read(values, "stride", o.stride);
   read(values, "memory", o.memory), read(values, "keep", o.keep), read(values, "sampled_steps", o.sampled_steps);
-  read(values, "path_kernel", o.path_kernel), read(values, "check", o.check), read(values, "strict", o.strict);
+  read(values, "path_kernel", o.path_kernel), read(values, "statistics", o.statistics), read(values, "check", o.check), read(values, "strict", o.strict);
   o.measurement = measurement_from(values["measurement"]);
   return o;
 }

@@ -98,7 +98,8 @@ void init_sweep(py::module_& m) {
       {"jumps", &Ledger::jumps}, {"rounding", &Ledger::rounding}, {"residual", &Ledger::residual}, {"draws", &Ledger::draws},
       {"draw_step", &Ledger::draw_step}, {"draw_example", &Ledger::draw_example}, {"by_step", &Ledger::by_step}, {"by_layer", &Ledger::by_layer},
       {"by_class", &Ledger::by_class}, {"by_layer_step", &Ledger::by_layer_step}, {"by_class_step", &Ledger::by_class_step},
-      {"outputs", &Ledger::outputs}, {"path_kernel", &Ledger::path_kernel}};
+      {"outputs", &Ledger::outputs}, {"path_kernel", &Ledger::path_kernel},
+      {"statistics", &Ledger::statistics}, {"first_statistics", &Ledger::first_statistics}};
   for (const auto& [name, field] : tensors)
     ledger.def_property_readonly(name, [field = field](const Ledger& l) { return tensor_or_none(l.*field); });
   ledger.def_property_readonly("queries", [](const Ledger& l) {

@@ -42,6 +42,8 @@ TENSORS = {
     "by_class_step": "[T, C, Q] float32",
     "outputs": "[T+1, Q]: the measurement before every step, and at the end",
     "path_kernel": "[N, Q]: Domingos' K(x, x_i), where it was asked for",
+    "statistics": "[N, Q]: each example's share of buffers, through batch norm's running statistics, where it was asked for",
+    "first_statistics": "[Q]: what buffers holds of the running statistics before the first step, likewise; the rest of buffers is rounding",
 }
 
 

@@ -265,8 +265,8 @@ class Run:
 
     def explain(self, queries: Any, measure: str | Callable = "log-odds", *, rule: str = "secant", panels: int = 1, precision: str | None = None,
                 convention: str = "propagate", aggregate: Any = None, start: int = 0, until: int = -1, stride: int = 1, network: str = "recorded",
-                memory: int = 4 << 30, keep: int = 0, sampled_steps: int = 32, path_kernel: bool = False, strict: bool = False,
-                progress: bool | Callable = True) -> Ledger:
+                memory: int = 4 << 30, keep: int = 0, sampled_steps: int = 32, path_kernel: bool = False, statistics: bool = False,
+                strict: bool = False, progress: bool | Callable = True) -> Ledger:
         """Writes every query's measurement as a sum over the training examples.
 
         queries    inputs, (inputs, targets), a data set, or pathkernel.Queries
@@ -279,6 +279,7 @@ class Run:
         start, until, stride   the window of steps, and how many share one gradient
         memory     bytes for the work of a chunk of queries, and once more for the ledger
         keep       keep the largest so many contributions of each query only; 0: all
+        statistics also each example's share of the term `buffers`, through batch norm's running statistics (ledger.statistics)
 
         Cost: one replay of the run per chunk of queries, and per step one forward and reverse pass of the queries (docs/cost.md).
         """

@@ -175,6 +175,35 @@ TEST_P(Coupled, HoweverItIsAsked) {
   expect_complete(run.explain(queries, stride), 1e-10);
 }
 
+/// Whose the buffers' term is: with the examples' shares and what is left of the first statistics nothing of it remains.
+void expect_shared_out(const Ledger& ledger, double share) {
+  ASSERT_TRUE(ledger.statistics.defined());
+  EXPECT_GT(largest(ledger.statistics), 0);
+  EXPECT_LE(largest(ledger.other_buffers()), share * largest(ledger.statistics.abs().sum(0) + ledger.first_statistics.abs()));
+}
+
+TEST_P(Coupled, TheBuffersTermIsSharedOut) {
+  const RecordedRun run = resnet_run({.optimizer = GetParam(), .accumulate = 2, .ema = 0.9});
+  const Queries queries = testing::first_inputs(run.data(), 3);
+  for (const auto& [network, stride, from] : {std::tuple(SweepOptions::Asked::average, 1, 0), std::tuple(SweepOptions::Asked::weights, 3, 2)}) {
+    SweepOptions options = testing::in_double("logits");
+    options.network = network, options.stride = stride, options.from = from;
+    const Ledger plain = run.explain(queries, options);
+    options.statistics = true;
+    const Ledger ledger = run.explain(queries, options);
+    expect_complete(ledger, 1e-10);
+    expect_shared_out(ledger, 1e-12);
+    EXPECT_EQ(largest(ledger.contributions - plain.contributions), 0) << "the account itself is the same";
+    EXPECT_FALSE(plain.statistics.defined());
+  }
+  const RecordedRun single = resnet_run({.optimizer = GetParam(), .dtype = at::kFloat});
+  SweepOptions options = testing::in_double("log-odds");
+  options.statistics = true;
+  const Ledger rounded = single.explain(queries, options);
+  expect_shared_out(rounded, 1e-5);
+  EXPECT_GT(largest(rounded.other_buffers()), 0) << "the run rounds its statistics";
+}
+
 INSTANTIATE_TEST_SUITE_P(Optimizers, Coupled, ::testing::Values(momentum(), adamw()), optimizer_name);
 
 TEST(CoupledRefusals, ThePathKernel) {
@@ -197,6 +226,13 @@ TEST(CoupledRefusals, ThePathKernel) {
   EXPECT_LE(largest(ledger.certificate.residual_to_contributions), 1e-12);
   options.path_kernel = true;
   EXPECT_REFUSED(InvalidInput, "leave the path kernel out", run.explain(testing::first_inputs(data, 2), options));
+}
+
+TEST(CoupledRefusals, StatisticsOfANetworkWithoutBuffers) {
+  const RecordedRun run(testing::network("mlp:5-8-3", "tanh"), testing::random_classes(18, {5}, 3, 1), testing::manifest(momentum(), "cross-entropy", 7), shuffled_batches(18, 7, 1, 3));
+  SweepOptions options = testing::in_double("log-odds");
+  options.statistics = true;
+  EXPECT_REFUSED(InvalidInput, "has no buffers; leave statistics out", run.explain(testing::first_inputs(run.data(), 2), options));
 }
 
 /// Each example for itself: nothing is said of coupling.

@@ -155,7 +155,7 @@ TEST(Plan, BeyondTheMostNumbersAsManyAreKeptAsFit) {
   plan.memory = int64_t(8) << 30;
   plan.fit_ledger(99999, numbers);
   EXPECT_EQ(plan.keep, 60000);
-  plan.sizes.path_kernel = true;
+  plan.sizes.more_accounts = 1;
   EXPECT_REFUSED(InvalidInput, "leave out keep", plan.fit_ledger(77, numbers));
   plan.memory = 1 << 20;
   EXPECT_REFUSED(InvalidInput, "allow more", plan.fit_ledger(0, int64_t(1) << 60));

@@ -66,7 +66,7 @@ std::vector<Case> cases() {
   all.push_back({"average", {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1}, [](SweepOptions&) {}, 0.9});
   all.push_back({"accumulate", {.name = "adam", .lr = 0.02}, [](SweepOptions&) {}, 0, 2});
   all.push_back({"largest_kept", {.lr = 0.1, .momentum = 0.9}, [](SweepOptions& o) { o.keep = 4; }});
-  all.push_back({"coupled", {.lr = 0.05, .momentum = 0.9, .weight_decay = 0.01}, [](SweepOptions&) {}, 0, 1, "resnet:2-4-5-3", {2, 6, 5}});
+  all.push_back({"coupled", {.lr = 0.05, .momentum = 0.9, .weight_decay = 0.01}, [](SweepOptions& o) { o.statistics = true; }, 0, 1, "resnet:2-4-5-3", {2, 6, 5}});
   all.push_back({.name = "sets", .optimizer = {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1}, .sets = true});
   all.push_back({"single", {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1}, [](SweepOptions& o) { o.precision = at::kFloat; }});
   return all;
