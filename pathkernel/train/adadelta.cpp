@@ -4,50 +4,33 @@
 
 namespace pathkernel {
 
-Adadelta::Adadelta(OptimizerSettings settings, const NamedTensors& parameters) : Optimizer(std::move(settings), {"square_avg", "acc_delta", "step"}, parameters) {}
+Adadelta::Adadelta(OptimizerSettings settings, const NamedTensors& parameters) : PerParameter(std::move(settings), {"square_avg", "acc_delta", "step"}, parameters) {}
 
-void Adadelta::step(const Tensors& parameters, const Tensors& gradients, double lr) {
+AdadeltaStep Adadelta::update(size_t i, const Tensor& w, const Tensor& gradient, double lr) {
   const auto& s = settings_;
-  begin(parameters.size());
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    if (!gradients[i].defined()) continue;
-    const Tensor& w = parameters[i];
-    state_.begin(i, w);
-    Tensor& v = state_.of("square_avg", i);
-    Tensor& a = state_.of("acc_delta", i);
-    state_.of("step", i).add_(1);
-    last_[i].delta_before = a.clone();
-    note(i, lr, false);
+  state_.begin(i, w);
+  Tensor& v = state_.of("square_avg", i);
+  Tensor& a = state_.of("acc_delta", i);
+  state_.of("step", i).add_(1);
+  const AdadeltaStep r{lr, a.clone()};
 
-    const Tensor u = Decay(s).apply(w, gradients[i], lr);
-    v.mul_(s.alpha).addcmul_(u, u, 1 - s.alpha);
-    const Tensor delta = a.add(s.eps).sqrt_().div_(v.add(s.eps).sqrt_()).mul_(u);
-    a.mul_(s.alpha).addcmul_(delta, delta, 1 - s.alpha);
-    w.add_(delta, -lr);
-  }
+  const Tensor u = Decay(s).apply(w, gradient, lr);
+  v.mul_(s.alpha).addcmul_(u, u, 1 - s.alpha);
+  const Tensor delta = a.add(s.eps).sqrt_().div_(v.add(s.eps).sqrt_()).mul_(u);
+  a.mul_(s.alpha).addcmul_(delta, delta, 1 - s.alpha);
+  w.add_(delta, -lr);
+  return r;
 }
 
-void Adadelta::note(size_t i, double lr, bool) { last_[i].lr = lr; }
+AdadeltaStep Adadelta::adopted(const NamedTensors& state, double lr, bool) { return {lr, tensor_named(state, "acc_delta_before")}; }
 
-void Adadelta::adopt_state(const NamedTensors& by_kind) {
-  Optimizer::adopt_state(by_kind);
-  for (const auto& [kind, tensor] : by_kind)
-    if (kind == "acc_delta_before") last_[0].delta_before = tensor;
-}
-
-std::vector<LinearForm> Adadelta::linear_form() const {
-  std::vector<LinearForm> forms(last_.size(), unchanged());
-  for (size_t i = 0; i < last_.size(); ++i) {
-    const auto& [lr, before] = last_[i];
-    if (!before.defined()) continue;
-    LinearForm form;
-    const at::ScalarType dtype = before.scalar_type();
-    const Tensor std = state_.of("square_avg", i).add(settings_.eps).sqrt_();
-    form.E.diagonal = before.add(settings_.eps).sqrt_().to(at::kDouble).div_(std.to(at::kDouble)).mul_(realised(lr, dtype));
-    Decay(settings_).put_into(form, lr, dtype);
-    forms[i] = std::move(form);
-  }
-  return forms;
+LinearForm Adadelta::form(size_t i, const AdadeltaStep& r) const {
+  LinearForm form;
+  const at::ScalarType dtype = r.delta_before.scalar_type();
+  const Tensor std = state_.of("square_avg", i).add(settings_.eps).sqrt_();
+  form.E.diagonal = r.delta_before.add(settings_.eps).sqrt_().to(at::kDouble).div_(std.to(at::kDouble)).mul_(realised(r.lr, dtype));
+  Decay(settings_).put_into(form, r.lr, dtype);
+  return form;
 }
 
 }  // namespace pathkernel

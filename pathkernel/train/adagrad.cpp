@@ -5,43 +5,31 @@
 namespace pathkernel {
 
 Adagrad::Adagrad(OptimizerSettings settings, const NamedTensors& parameters)
-    : Optimizer(std::move(settings), {"sum", "step"}, parameters) {}
+    : PerParameter(std::move(settings), {"sum", "step"}, parameters) {}
 
-void Adagrad::step(const Tensors& parameters, const Tensors& gradients, double lr) {
-  const auto& s = settings_;
-  begin(parameters.size());
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    if (!gradients[i].defined()) continue;
-    const Tensor& w = parameters[i];
-    state_.begin(i, w, s.initial_accumulator);
-    Tensor& sum = state_.of("sum", i);
-    Tensor& count = state_.of("step", i);
-    count.add_(1);
-    const Tensor u = Decay(s).apply(w, gradients[i], lr);
-    note(i, lr, false);
-    sum.addcmul_(u, u, 1);
-    w.addcdiv_(u, denominator(i), -last_[i].decayed_lr);
-  }
+AdagradStep Adagrad::update(size_t i, const Tensor& w, const Tensor& gradient, double lr) {
+  state_.begin(i, w, settings_.initial_accumulator);
+  state_.of("step", i).add_(1);
+  const Tensor u = Decay(settings_).apply(w, gradient, lr);
+  const AdagradStep r = step_of(i, lr);
+  state_.of("sum", i).addcmul_(u, u, 1);
+  w.addcdiv_(u, denominator(i), -r.decayed_lr);
+  return r;
 }
 
-void Adagrad::note(size_t i, double lr, bool) {
+AdagradStep Adagrad::step_of(size_t i, double lr) const {
   const double t = state_.of("step", i).item<double>();
-  last_[i] = {true, lr, lr / (1 + (t - 1) * settings_.lr_decay)};
+  return {lr, lr / (1 + (t - 1) * settings_.lr_decay)};
 }
 
 Tensor Adagrad::denominator(size_t i) const { return state_.of("sum", i).sqrt().add_(settings_.eps); }
 
-std::vector<LinearForm> Adagrad::linear_form() const {
-  std::vector<LinearForm> forms(last_.size(), unchanged());
-  for (size_t i = 0; i < last_.size(); ++i) {
-    if (!last_[i].updated) continue;
-    LinearForm form;
-    const at::ScalarType dtype = state_.of("sum", i).scalar_type();
-    form.E.diagonal = denominator(i).to(at::kDouble).reciprocal_().mul_(realised(last_[i].decayed_lr, dtype));
-    Decay(settings_).put_into(form, last_[i].lr, dtype);
-    forms[i] = std::move(form);
-  }
-  return forms;
+LinearForm Adagrad::form(size_t i, const AdagradStep& r) const {
+  LinearForm form;
+  const at::ScalarType dtype = state_.of("sum", i).scalar_type();
+  form.E.diagonal = denominator(i).to(at::kDouble).reciprocal_().mul_(realised(r.decayed_lr, dtype));
+  Decay(settings_).put_into(form, r.lr, dtype);
+  return form;
 }
 
 }  // namespace pathkernel

@@ -1,30 +1,29 @@
 #pragma once
 
-#include <pathkernel/train/optimizer.h>
+#include <pathkernel/train/per_parameter.h>
 
 namespace pathkernel {
+
+struct AdagradStep { double lr, decayed_lr; };
 
 /// Adagrad (Duchi, Hazan & Singer 2011; torch.optim.Adagrad). Theory 2.1, with t counting a parameter's steps from 1:
 ///     u = g + ω w;   v ← v + u²  (from initial_accumulator);   w ← w − η/(1 + (t−1)·lr_decay) u/(√v + ε)
 /// State: sum (v), step (t), each parameter its own.
-class Adagrad : public Optimizer {
+class Adagrad : public PerParameter<AdagradStep> {
  public:
   Adagrad(OptimizerSettings settings, const NamedTensors& parameters);
 
-  void step(const Tensors& parameters, const Tensors& gradients, double lr) override;
-  /// Cost: one pass over the weights.
-  std::vector<LinearForm> linear_form() const override;
   Tensors memory() const override { return {}; }
 
  protected:
-  void begin(size_t count) override { last_.assign(count, {}); }
-  void note(size_t i, double lr, bool first) override;
+  AdagradStep update(size_t i, const Tensor& w, const Tensor& gradient, double lr) override;
+  AdagradStep adopted(const NamedTensors&, double lr, bool) override { return step_of(0, lr); }
+  /// Cost: one pass over the weights.
+  LinearForm form(size_t i, const AdagradStep& r) const override;
 
  private:
+  AdagradStep step_of(size_t i, double lr) const;  ///< by the state after it
   Tensor denominator(size_t i) const;
-
-  struct Realised { bool updated = false; double lr = 0, decayed_lr = 0; };
-  std::vector<Realised> last_;
 };
 
 }  // namespace pathkernel

@@ -24,10 +24,6 @@ class Clipped : public Optimizer {
   std::string groups() const override { return inner_->groups(); }
   void use_groups(const std::string& groups) override { inner_->use_groups(groups); }
 
- protected:
-  void begin(size_t) override {}  // its steps are the other's
-  void note(size_t, double, bool) override {}
-
  private:
   std::unique_ptr<Optimizer> inner_;
   double kappa_ = 1;           ///< of the last step

@@ -1,8 +1,10 @@
 #pragma once
 
-#include <pathkernel/train/optimizer.h>
+#include <pathkernel/train/per_parameter.h>
 
 namespace pathkernel {
+
+struct LionStep { Tensor c; double lr; };
 
 /// Lion (Chen et al. 2023, arXiv:2302.06675), decoupled decay. torch.optim has none; the order of operations is that of the authors'
 /// own PyTorch code:
@@ -11,22 +13,17 @@ namespace pathkernel {
 ///     c = a m + (1 − β1 − a (1−β2)) g,   a = β1/β2
 /// Where c is small against its two terms, they cancel in the update, and each alone is large: D and E have no upper bound.
 /// State: exp_avg (m).
-class Lion : public Optimizer {
+class Lion : public PerParameter<LionStep> {
  public:
   Lion(OptimizerSettings settings, const NamedTensors& parameters);
 
-  void step(const Tensors& parameters, const Tensors& gradients, double lr) override;
-  /// Cost: two passes over the weights.
-  std::vector<LinearForm> linear_form() const override;
   Tensors memory() const override { return state_.or_zeros("exp_avg"); }
 
  protected:
-  void begin(size_t count) override { last_.assign(count, {}); }
-  void note(size_t i, double lr, bool first) override;
-
- private:
-  struct Realised { Tensor c; double lr = 0; };  ///< c undefined: the parameter took no part
-  std::vector<Realised> last_;
+  LionStep update(size_t i, const Tensor& w, const Tensor& gradient, double lr) override;
+  LionStep adopted(const NamedTensors& state, double lr, bool first) override;
+  /// Cost: two passes over the weights.
+  LinearForm form(size_t i, const LionStep& r) const override;
 };
 
 }  // namespace pathkernel

@@ -51,59 +51,43 @@ SideMatrix exact_matrix(const Tensor& n, const OptimizerSettings& s) {
 
 }  // namespace
 
-Muon::Muon(OptimizerSettings settings, const NamedTensors& parameters) : Optimizer(std::move(settings), {"momentum_buffer"}, parameters) {
+Muon::Muon(OptimizerSettings settings, const NamedTensors& parameters) : PerParameter(std::move(settings), {"momentum_buffer"}, parameters) {
   for (const NamedTensor& p : parameters)
     if (p.tensor.dim() != 2)
       throw InvalidInput(fmt::format("muon: it multiplies matrices, but parameter '{}' is {}; give that one to another optimizer (from Python, "
                                      "record(optimizer=[muon, adamw]))", p.name, describe(p.tensor)));
 }
 
-void Muon::step(const Tensors& parameters, const Tensors& gradients, double lr) {
-  begin(parameters.size());
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    if (!gradients[i].defined()) continue;
-    const Tensor& w = parameters[i];
-    state_.begin(i, w);
-    state_.of("momentum_buffer", i).lerp_(gradients[i], 1 - settings_.momentum);
-    last_[i].gradient = gradients[i];
-    note(i, lr, false);
-    Decay(settings_).apply(w, gradients[i], lr);
-    w.add_(last_[i].O, -adjusted(lr, settings_.newton_schulz, w));
-  }
+MuonStep Muon::update(size_t i, const Tensor& w, const Tensor& gradient, double lr) {
+  state_.begin(i, w);
+  state_.of("momentum_buffer", i).lerp_(gradient, 1 - settings_.momentum);
+  MuonStep r = step_of(i, gradient, lr);
+  Decay(settings_).apply(w, gradient, lr);
+  w.add_(r.O, -adjusted(lr, settings_.newton_schulz, w));
+  return r;
 }
 
-void Muon::note(size_t i, double lr, bool) {
-  const Tensor &g = last_[i].gradient, &m = state_.of("momentum_buffer", i);
-  last_[i].lr = lr;
-  last_[i].n = settings_.nesterov ? g.lerp(m, settings_.momentum) : m;
-  last_[i].O = orthogonalised(last_[i].n, settings_);
+MuonStep Muon::step_of(size_t i, const Tensor& gradient, double lr) const {
+  const Tensor& m = state_.of("momentum_buffer", i);
+  const Tensor n = settings_.nesterov ? gradient.lerp(m, settings_.momentum) : m;
+  return {n, orthogonalised(n, settings_), lr};
 }
 
-void Muon::adopt_state(const NamedTensors& by_kind) {
-  Optimizer::adopt_state(by_kind);
-  for (const auto& [kind, tensor] : by_kind)
-    if (kind == "gradient") last_[0].gradient = tensor;
-}
+MuonStep Muon::adopted(const NamedTensors& state, double lr, bool) { return step_of(0, tensor_named(state, "gradient"), lr); }
 
-std::vector<LinearForm> Muon::linear_form() const {
-  std::vector<LinearForm> forms(last_.size(), unchanged());
-  for (size_t i = 0; i < last_.size(); ++i) {
-    const auto& [gradient, n, O, lr] = last_[i];
-    if (!n.defined()) continue;
-    LinearForm form;
-    const at::ScalarType dtype = n.scalar_type();
-    const double eta = realised(adjusted(lr, settings_.newton_schulz, n), dtype);
-    const Lerp nesterov = settings_.nesterov ? realised_lerp(settings_.momentum, dtype) : Lerp{0, 1};  // of g and of m
-    put_lerp_into(form, settings_.momentum, dtype);
-    form.D.number = eta * nesterov.of_b;
-    form.E.number = eta * nesterov.of_a;
-    form.S = exact_matrix(n, settings_);
-    const Tensor exact = n.to(at::kDouble).reshape(-1);
-    form.beyond = (O.to(at::kDouble).reshape(-1) - form.S.times(exact)) * eta;
-    Decay(settings_).put_into(form, lr, dtype);
-    forms[i] = std::move(form);
-  }
-  return forms;
+LinearForm Muon::form(size_t, const MuonStep& r) const {
+  LinearForm form;
+  const at::ScalarType dtype = r.n.scalar_type();
+  const double eta = realised(adjusted(r.lr, settings_.newton_schulz, r.n), dtype);
+  const Lerp nesterov = settings_.nesterov ? realised_lerp(settings_.momentum, dtype) : Lerp{0, 1};  // of g and of m
+  put_lerp_into(form, settings_.momentum, dtype);
+  form.D.number = eta * nesterov.of_b;
+  form.E.number = eta * nesterov.of_a;
+  form.S = exact_matrix(r.n, settings_);
+  const Tensor exact = r.n.to(at::kDouble).reshape(-1);
+  form.beyond = (r.O.to(at::kDouble).reshape(-1) - form.S.times(exact)) * eta;
+  Decay(settings_).put_into(form, r.lr, dtype);
+  return form;
 }
 
 }  // namespace pathkernel

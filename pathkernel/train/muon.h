@@ -1,8 +1,10 @@
 #pragma once
 
-#include <pathkernel/train/optimizer.h>
+#include <pathkernel/train/per_parameter.h>
 
 namespace pathkernel {
+
+struct MuonStep { Tensor n, O; double lr; };
 
 /// Muon (Jordan et al. 2024; torch.optim.Muon): momentum, orthogonalised. For matrices w [A, B] only:
 ///     m ← μ m + (1−μ) g;   n = μ m + (1−μ) g (Nesterov) or m;   O = NS(n);   w ← (1 − ηω) w − η' O,   η' as NewtonSchulz::adjust_lr says
@@ -11,25 +13,22 @@ namespace pathkernel {
 /// torch iterates in bfloat16, whose rounding the iteration enlarges up to aᵏ-fold in directions where n is small: O is then several per
 /// cent off S n. S is n's own, from float64; what bfloat16 made of it, O − S n, is computed again and stated as LinearForm::beyond.
 /// State: momentum_buffer (m).
-class Muon : public Optimizer {
+class Muon : public PerParameter<MuonStep> {
  public:
   /// @throws InvalidInput where a parameter is no matrix
   Muon(OptimizerSettings settings, const NamedTensors& parameters);
 
-  void step(const Tensors& parameters, const Tensors& gradients, double lr) override;
-  /// Cost: the eigenvalues of a matrix as large as the smaller side, about 10·min(A,B)³ operations in float64.
-  std::vector<LinearForm> linear_form() const override;
   Tensors memory() const override { return state_.or_zeros("momentum_buffer"); }
 
  protected:
-  void begin(size_t count) override { last_.assign(count, {}); }
-  void note(size_t i, double lr, bool first) override;
-  /// Beside the state it wants `gradient`, that of the step.
-  void adopt_state(const NamedTensors& by_kind) override;
+  MuonStep update(size_t i, const Tensor& w, const Tensor& gradient, double lr) override;
+  /// @param state  also has `gradient`, that of the step
+  MuonStep adopted(const NamedTensors& state, double lr, bool first) override;
+  /// Cost: the eigenvalues of a matrix as large as the smaller side, about 10·min(A,B)³ operations in float64.
+  LinearForm form(size_t i, const MuonStep& r) const override;
 
  private:
-  struct Realised { Tensor gradient, n, O; double lr = 0; };  ///< n undefined: the parameter took no part
-  std::vector<Realised> last_;
+  MuonStep step_of(size_t i, const Tensor& gradient, double lr) const;  ///< by the state after it
 };
 
 }  // namespace pathkernel

@@ -32,11 +32,8 @@ std::unique_ptr<Optimizer> without_clipping(const OptimizerSettings& settings, c
 
 }  // namespace
 
-void Optimizer::adopt(const OptimizerSettings& settings, const NamedTensors& state, double lr, bool updated, bool first) {
-  settings_ = settings;
-  begin(1);
-  adopt_state(state);
-  if (updated) note(0, lr, first);
+void Optimizer::adopt(const OptimizerSettings&, const NamedTensors&, double, bool, bool) {
+  throw InvariantViolated(settings_.name + ": its steps are made by what it is made of, and cannot be taken over");
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerSettings& settings, const NamedTensors& parameters) {

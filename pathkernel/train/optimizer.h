@@ -40,7 +40,7 @@ class Optimizer {
   /// and what linear_form() needs of its last step.
   /// @param state    by kind, after the step; empty: the parameter took no part   @param lr  of the step
   /// @param settings as they were at the step (a scheduler may change them)       @param first  it had no state before the step
-  void adopt(const OptimizerSettings& settings, const NamedTensors& state, double lr, bool updated, bool first);
+  virtual void adopt(const OptimizerSettings& settings, const NamedTensors& state, double lr, bool updated, bool first);
 
   /// Settings of each group of parameters, where a program's own optimizer has such, as text that use_groups() understands; they are
   /// kept with every step at which they change. Empty: lr says all.
@@ -51,19 +51,6 @@ class Optimizer {
   /// @param kinds  of state (OptimizerState)
   Optimizer(OptimizerSettings settings, std::vector<std::string> kinds, const NamedTensors& parameters)
       : settings_(std::move(settings)), state_(std::move(kinds), parameters) {}
-  /// Δ = 0, m ← m: a parameter that took no part in a step.
-  static LinearForm unchanged() {
-    LinearForm form;
-    form.mu = 1;
-    return form;
-  }
-
-  /// Takes the only parameter's state from another implementation, by kind, sharing storage.
-  virtual void adopt_state(const NamedTensors& by_kind) { state_.adopt(0, by_kind); }
-  /// Forgets the last step; none of `count` parameters has taken part in the next one yet.
-  virtual void begin(size_t count) = 0;
-  /// Keeps what linear_form() needs of a step of parameter i and its state after it does not say.
-  virtual void note(size_t i, double lr, bool first) = 0;
 
   OptimizerSettings settings_;
   OptimizerState state_;

@@ -15,31 +15,20 @@ std::vector<std::string> kinds_of(const OptimizerSettings& s) {
 }  // namespace
 
 RMSprop::RMSprop(OptimizerSettings settings, const NamedTensors& parameters)
-    : Optimizer(settings, kinds_of(settings), parameters) {}
+    : PerParameter(settings, kinds_of(settings), parameters) {}
 
-void RMSprop::step(const Tensors& parameters, const Tensors& gradients, double lr) {
+RMSpropStep RMSprop::update(size_t i, const Tensor& w, const Tensor& gradient, double lr) {
   const auto& s = settings_;
-  begin(parameters.size());
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    if (!gradients[i].defined()) continue;
-    const Tensor& w = parameters[i];
-    state_.begin(i, w);
-    const Tensor u = Decay(s).apply(w, gradients[i], lr);
+  state_.begin(i, w);
+  const Tensor u = Decay(s).apply(w, gradient, lr);
 
-    state_.of("square_avg", i).mul_(s.alpha).addcmul_(u, u, 1 - s.alpha);
-    if (s.centered) state_.of("grad_avg", i).lerp_(u, 1 - s.alpha);
-    const Tensor den = denominator(i);
-    if (s.momentum != 0) {
-      const Tensor m = state_.of("momentum_buffer", i).mul_(s.momentum).addcdiv_(u, den);
-      w.add_(m, -lr);
-    } else {
-      w.addcdiv_(u, den, -lr);
-    }
-    note(i, lr, false);
-  }
+  state_.of("square_avg", i).mul_(s.alpha).addcmul_(u, u, 1 - s.alpha);
+  if (s.centered) state_.of("grad_avg", i).lerp_(u, 1 - s.alpha);
+  const Tensor den = denominator(i);
+  if (s.momentum != 0) w.add_(state_.of("momentum_buffer", i).mul_(s.momentum).addcdiv_(u, den), -lr);
+  else w.addcdiv_(u, den, -lr);
+  return {lr};
 }
-
-void RMSprop::note(size_t i, double lr, bool) { last_[i] = {true, lr}; }
 
 Tensor RMSprop::denominator(size_t i) const {
   const Tensor& v = state_.of("square_avg", i);
@@ -48,25 +37,20 @@ Tensor RMSprop::denominator(size_t i) const {
   return v.addcmul(mean, mean, -1).sqrt_().add_(settings_.eps);
 }
 
-std::vector<LinearForm> RMSprop::linear_form() const {
-  std::vector<LinearForm> forms(last_.size(), unchanged());
-  for (size_t i = 0; i < last_.size(); ++i) {
-    if (!last_[i].updated) continue;
-    LinearForm form;
-    const at::ScalarType dtype = state_.of("square_avg", i).scalar_type();
-    const Tensor one_over = denominator(i).to(at::kDouble).reciprocal_();
-    const double lr = realised(last_[i].lr, dtype);
-    if (settings_.momentum != 0) {
-      form.mu = realised(settings_.momentum, dtype);
-      form.N.diagonal = one_over;
-      form.D.number = lr;
-    } else {
-      form.E.diagonal = one_over * lr;
-    }
-    Decay(settings_).put_into(form, last_[i].lr, dtype);
-    forms[i] = std::move(form);
+LinearForm RMSprop::form(size_t i, const RMSpropStep& r) const {
+  LinearForm form;
+  const at::ScalarType dtype = state_.of("square_avg", i).scalar_type();
+  const Tensor one_over = denominator(i).to(at::kDouble).reciprocal_();
+  const double lr = realised(r.lr, dtype);
+  if (settings_.momentum != 0) {
+    form.mu = realised(settings_.momentum, dtype);
+    form.N.diagonal = one_over;
+    form.D.number = lr;
+  } else {
+    form.E.diagonal = one_over * lr;
   }
-  return forms;
+  Decay(settings_).put_into(form, r.lr, dtype);
+  return form;
 }
 
 Tensors RMSprop::memory() const { return settings_.momentum != 0 ? state_.or_zeros("momentum_buffer") : Tensors(); }

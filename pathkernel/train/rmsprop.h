@@ -1,32 +1,30 @@
 #pragma once
 
-#include <pathkernel/train/optimizer.h>
+#include <pathkernel/train/per_parameter.h>
 
 namespace pathkernel {
+
+struct RMSpropStep { double lr; };
 
 /// RMSprop (Hinton 2012; torch.optim.RMSprop), plain, centred (Graves 2013) and with momentum μ. Theory 2.1:
 ///     u = g + ω w;   v ← α v + (1−α) u²;   centred: ḡ ← α ḡ + (1−α) u, and v − ḡ² stands for v below
 ///     w ← w − η u/(√v + ε)   (μ = 0),   or   m ← μ m + u/(√v + ε), w ← w − η m
 /// State: square_avg (v), grad_avg (ḡ) when centred, momentum_buffer (m) when μ ≠ 0.
-class RMSprop : public Optimizer {
+class RMSprop : public PerParameter<RMSpropStep> {
  public:
   RMSprop(OptimizerSettings settings, const NamedTensors& parameters);
 
-  void step(const Tensors& parameters, const Tensors& gradients, double lr) override;
-  /// Cost: one pass over the weights.
-  std::vector<LinearForm> linear_form() const override;
   Tensors memory() const override;
 
  protected:
-  void begin(size_t count) override { last_.assign(count, {}); }
-  void note(size_t i, double lr, bool first) override;
+  RMSpropStep update(size_t i, const Tensor& w, const Tensor& gradient, double lr) override;
+  RMSpropStep adopted(const NamedTensors&, double lr, bool) override { return {lr}; }
+  /// Cost: one pass over the weights.
+  LinearForm form(size_t i, const RMSpropStep& r) const override;
 
  private:
   /// √v + ε of parameter i, with the roundings of the step.
   Tensor denominator(size_t i) const;
-
-  struct Realised { bool updated = false; double lr = 0; };
-  std::vector<Realised> last_;
 };
 
 }  // namespace pathkernel

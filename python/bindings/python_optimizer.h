@@ -22,10 +22,6 @@ class PythonOptimizer : public Optimizer {
   std::string groups() const override;
   void use_groups(const std::string& groups) override;
 
- protected:
-  void begin(size_t) override {}  // the twins note its steps
-  void note(size_t, double, bool) override {}
-
  private:
   void read_last_step() const;
 
