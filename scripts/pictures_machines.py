@@ -4,13 +4,8 @@ Gaussian processes in one dimension with their bands; a Gram matrix of handwritt
 on few examples, beside networks of finite width. Prints the last as a table; writes a page and, by Chromium, docs/pictures/machines.png.
 """
 
-import base64
 import pathlib
-import struct
-import subprocess
 import sys
-import tempfile
-import zlib
 
 import numpy as np
 import torch
@@ -18,45 +13,12 @@ from sklearn.datasets import load_digits
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build").resolve() / "python"))
+from drawing import BLUE, GREY, ORANGE, Axes, picture  # noqa: E402
 from pathkernel import kernels, machines  # noqa: E402
 
 NET = {"net": "dense relu dense relu dense", "w_std": 1.5, "b_std": 0.1}
 SIZES = (20, 50, 100, 200, 500)
 DRAWS = 5
-BLUE, ORANGE, GREY = "#2b6cb0", "#c05621", "#4a5568"
-
-
-class Axes:
-    """A frame with ticks, in which to draw by coordinates."""
-
-    def __init__(self, left, top, width, height, x, y):
-        self.box, self.x, self.y = (left, top, width, height), x, y
-        self.parts = [f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="none" stroke="#cbd5e0"/>']
-
-    def at(self, x, y):
-        left, top, width, height = self.box
-        return left + (x - self.x[0]) / (self.x[1] - self.x[0]) * width, top + height - (y - self.y[0]) / (self.y[1] - self.y[0]) * height
-
-    def line(self, xs, ys, colour, width=2.0, dash=""):
-        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in (self.at(x, y) for x, y in zip(xs, ys)))
-        self.parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-dasharray="{dash}"/>')
-
-    def band(self, xs, low, high, colour, opacity):
-        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in (self.at(x, y) for x, y in [*zip(xs, low), *zip(xs[::-1], high[::-1])]))
-        self.parts.append(f'<polygon points="{points}" fill="{colour}" opacity="{opacity}"/>')
-
-    def dots(self, xs, ys, colour, radius=3.5):
-        self.parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="{radius}" fill="{colour}"/>' for a, b in (self.at(x, y) for x, y in zip(xs, ys))]
-
-    def text(self, x, y, words, anchor="middle", dx=0, dy=0, colour=GREY, size=13):
-        a, b = self.at(x, y)
-        self.parts.append(f'<text x="{a + dx:.1f}" y="{b + dy:.1f}" text-anchor="{anchor}" fill="{colour}" font-size="{size}">{words}</text>')
-
-    def ticks(self, xs, ys, x_names=None):
-        for k, x in enumerate(xs):
-            self.text(x, self.y[0], x_names[k] if x_names else f"{x:g}", dy=18)
-        for y in ys:
-            self.text(self.x[0], y, f"{y:g}", "end", dx=-6, dy=4)
 
 
 def bands(top):
@@ -82,19 +44,6 @@ def bands(top):
     return shown
 
 
-def image(values):
-    """Numbers from 0 to 1 as a PNG, white to blue."""
-    end = np.array([0x1A, 0x36, 0x5D])
-    pixels = (255 + np.clip(values, 0, 1)[..., None] * (end - 255)).astype(np.uint8)
-    rows = np.concatenate([np.zeros((*pixels.shape[:1], 1), np.uint8), pixels.reshape(len(pixels), -1)], 1)
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows.tobytes())) + chunk(b"IEND", b"")
-    return "data:image/png;base64," + base64.b64encode(content).decode()
-
-
 def ordered_gram(top, X, y):
     """The tangent kernel of 500 digits as cosines, in the order of their classes."""
     order = np.argsort(y[:500], kind="stable")
@@ -103,7 +52,7 @@ def ordered_gram(top, X, y):
     cosines = K / np.outer(scale, scale)
     low = np.quantile(cosines, 0.01)
     axes = Axes(60, top + 40, 440, 440, (0, 500), (500, 0))
-    axes.parts.insert(0, f'<image x="60" y="{top + 40}" width="440" height="440" href="{image((cosines - low) / (1 - low))}"/>')
+    axes.heat(cosines, low, 1)
     edges = np.searchsorted(y[:500][order], range(11))
     for digit in range(10):
         middle = (edges[digit] + edges[digit + 1]) / 2
@@ -159,11 +108,7 @@ def main():
     order = np.random.default_rng(0).permutation(len(X))
     X, y = X[order] / 16, y[order]
     parts = bands(0) + ordered_gram(340, X, y) + few_examples(340, X, y)
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="1230" height="860" font-family="sans-serif">{"".join(parts)}</svg>'
-    with tempfile.TemporaryDirectory() as folder:
-        page = pathlib.Path(folder) / "machines.html"
-        page.write_text(f'<!doctype html><meta charset="utf-8"><body style="margin:10px;background:white">{svg}</body>', encoding="utf-8")
-        subprocess.run([ROOT / "scripts/page_picture.sh", page, ROOT / "docs/pictures/machines.png", "1250", "880"], check=True)
+    picture("machines", parts, 1230, 860)
 
 
 if __name__ == "__main__":
