@@ -31,7 +31,7 @@ std::string first_and_last(const Spectrum& s) {
 
 std::string decay(const char* parity, const FittedExponent& f, const PredictedDecay& predicted, const ParityDecay& p) {
   const std::string theory = predicted_text(predicted, p);
-  if (!f.power_law()) return fmt::format("  {:<5}{}  (theory: {})\n", parity, f.zero || f.known ? fitted_text(f) : "too few eigenvalues to fit", theory);
+  if (!f.power_law()) return fmt::format("  {:<5}{}  (theory: {})\n", parity, f.zero || f.known ? fitted_text(f) : "too few eigenvalues to fit: a larger --k-max has more", theory);
   return fmt::format("  {:<5}{}  (theory: {}), from k = {} to {}\n", parity, fitted_text(f), theory, f.first_k, f.last_k);
 }
 
@@ -65,7 +65,7 @@ void add_spectrum(CLI::App& app) {
   command->add_flag("--json", o->json, "Print JSON");
   command->footer("Examples:\n  pathkernel spectrum ntk --depth 3 --dim 4 --k-max 500 --digits 20 -o mu.csv --plot mu.html\n"
                   "  pathkernel spectrum compare --dim 4 --plot compare.html\n"
-                  "docs/spectra.md explains what the numbers mean.");
+                  "docs/deep_equals_shallow.md explains what the numbers mean, docs/spectra.md how they are made.");
   add_spectrum_compare(*command);
   add_spectrum_hermite(*command);
   add_spectrum_learning_curve(*command);

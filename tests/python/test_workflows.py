@@ -1,4 +1,4 @@
-"""docs/workflows.md does what it says: its commands are run in order, and the lines it shows come out, numbers included."""
+"""Guides for the program do what they say: their commands are run in order, and the lines shown come out, numbers included."""
 
 import os
 import pathlib
@@ -8,14 +8,14 @@ import subprocess
 import program
 import pytest
 
-GUIDE = program.ROOT / "docs/workflows.md"
+GUIDES = ("workflows", "spectra", "deep_equals_shallow")
 NUMBER = re.compile(r"[-+−]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
-def sections():
-    """(heading, [(command, [line it should print])]) of every part with console blocks."""
+def sections(guide):
+    """(guide, heading, [(command, [line it should print])]) of every part with console blocks."""
     found = []
-    for part in re.split(r"(?m)^## ", GUIDE.read_text())[1:]:
+    for part in re.split(r"(?m)^## ", (program.ROOT / f"docs/{guide}.md").read_text())[1:]:
         commands = []
         for block in re.findall(r"(?s)```console\n(.*?)```", part):
             for line in block.splitlines():
@@ -24,7 +24,7 @@ def sections():
                 elif line.strip() not in ("…", ""):
                     commands[-1][1].append(line)
         if commands:
-            found.append((part.splitlines()[0], commands))
+            found.append((guide, part.splitlines()[0], commands))
     return found
 
 
@@ -41,8 +41,14 @@ def says(line, printed):
     return shape(line) == shape(printed) and all(close(a, b) for a, b in zip(NUMBER.findall(printed), NUMBER.findall(line)))
 
 
-@pytest.mark.parametrize("heading, commands", sections(), ids=lambda value: value if isinstance(value, str) else "")
-def test_guide(heading, commands, tmp_path):
+def comes_out(guide, line, printed):
+    """Trained networks' numbers may differ a little between machines; eigenvalues may not, only the errors of their fits."""
+    exact = guide != "workflows" and "±" not in line
+    return line.split() == printed.split() if exact else says(line, printed)
+
+
+@pytest.mark.parametrize("guide, heading, commands", [part for guide in GUIDES for part in sections(guide)], ids=lambda value: value if isinstance(value, str) else "")
+def test_guide(guide, heading, commands, tmp_path):
     folders = [os.environ.get("PATHKERNEL_DATA", ""), program.ROOT / ".cache/data"]
     for name in ("digits", "diabetes", "spam"):
         if any(f" {name} " in command for command, _ in commands) and not any((pathlib.Path(folder) / name).is_dir() for folder in folders):
@@ -55,4 +61,4 @@ def test_guide(heading, commands, tmp_path):
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         printed = iter(done.stdout.splitlines())
         for line in expected:
-            assert any(says(line, other) for other in printed), f"{command}\ndoes not print, in this order: {line}\nbut:\n{done.stdout}"
+            assert any(comes_out(guide, line, other) for other in printed), f"{command}\ndoes not print, in this order: {line}\nbut:\n{done.stdout}"

@@ -81,7 +81,11 @@ TEST(Decay, LocalExponentsAsTheoryMeasured) {  // verify/logs/v07_spectra.log: d
   testing::expect_digits(local(ZonalKernel::laplace(), 117, 4, 1), "-4.00007");
   testing::expect_digits(local(ZonalKernel::step(3), 117, 4, 1), "-3.5368");
   testing::expect_digits(local(ZonalKernel::step(3), 118, 4, 1), "-3.45882");
+  testing::expect_digits(local(ZonalKernel::arc_cosine(0), 2001, 3, 0.5), "-3.0");
   testing::expect_digits(local(ZonalKernel::arc_cosine(0), 2001, 5, 1.5), "-5.000002");
+  testing::expect_digits(local(ZonalKernel::arc_cosine(0), 2001, 10, 4), "-10.00002");
+  testing::expect_digits(local(ZonalKernel::arc_cosine(1), 2000, 3, 0.5), "-5.000002");
+  testing::expect_digits(local(ZonalKernel::arc_cosine(1), 2000, 5, 1.5), "-7.000007");
   testing::expect_digits(local(ZonalKernel::arc_cosine(1), 2000, 10, 4), "-12.00003");
 }
 

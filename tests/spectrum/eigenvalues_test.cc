@@ -26,9 +26,12 @@ TEST(Eigenvalues, OraclesOfArcCosineKernels) {  // theory 7 and verify/logs/v07_
   const std::vector<Oracle> oracles{
       {arc0, 3, 0, "0.5"}, {arc0, 3, 1, "0.125"}, {arc0, 3, 3, "0.0078125"}, {arc0, 3, 101, "3.044236211011e-7"}, {arc0, 3, 499, "2.554140229248e-9"},
       {arc1, 3, 0, "0.375"}, {arc1, 3, 1, "0.1666666666667"}, {arc1, 3, 2, "0.0234375"}, {arc1, 3, 100, "9.318139611299e-11"}, {arc1, 3, 500, "3.040594866647e-14"},
-      {arc0, 5, 3, "0.001953125"}, {arc0, 5, 101, "2.533110752506e-10"}, {arc1, 5, 100, "1.292271580709e-13"}, {arc1, 5, 500, "1.795513786521e-18"},
-      {arc0, 10, 3, "0.0002765309283802"}, {arc0, 10, 499, "2.88258094212e-23"}, {arc1, 10, 100, "1.878477352523e-19"}, {arc1, 10, 500, "1.112617653213e-27"},
-      {arc0, 20, 1, "0.01631822748954"}, {arc0, 20, 499, "5.346596509776e-39"}, {arc1, 20, 0, "0.3263645497909"}, {arc1, 20, 500, "3.969837140326e-43"}};
+      {arc0, 5, 0, "0.5"}, {arc0, 5, 1, "0.0703125"}, {arc0, 5, 3, "0.001953125"}, {arc0, 5, 101, "2.533110752506e-10"}, {arc0, 5, 499, "9.12178459994e-14"},
+      {arc1, 5, 0, "0.3515625"}, {arc1, 5, 1, "0.1"}, {arc1, 5, 2, "0.009765625"}, {arc1, 5, 100, "1.292271580709e-13"}, {arc1, 5, 500, "1.795513786521e-18"},
+      {arc0, 10, 0, "0.5"}, {arc0, 10, 1, "0.03346024233401"}, {arc0, 10, 3, "0.0002765309283802"}, {arc0, 10, 101, "1.841095653207e-16"}, {arc0, 10, 499, "2.88258094212e-23"},
+      {arc1, 10, 0, "0.3346024233401"}, {arc1, 10, 1, "0.05"}, {arc1, 10, 2, "0.002765309283802"}, {arc1, 10, 100, "1.878477352523e-19"}, {arc1, 10, 500, "1.112617653213e-27"},
+      {arc0, 20, 0, "0.5"}, {arc0, 20, 1, "0.01631822748954"}, {arc0, 20, 3, "3.7002783423e-5"}, {arc0, 20, 101, "1.068601353895e-25"}, {arc0, 20, 499, "5.346596509776e-39"},
+      {arc1, 20, 0, "0.3263645497909"}, {arc1, 20, 1, "0.025"}, {arc1, 20, 2, "0.0007400556684601"}, {arc1, 20, 100, "2.180596579727e-28"}, {arc1, 20, 500, "3.969837140326e-43"}};
   for (const Oracle& o : oracles) {
     SCOPED_TRACE(fmt::format("{} d = {} k = {}", o.kernel.name(), o.dim, o.k));
     const Spectrum s = eigenvalues(o.kernel, o.dim, o.k);
@@ -127,6 +130,17 @@ TEST(Eigenvalues, LeadingBlockIsAsCloseAsTheoryMeasured) {  // theory 7, d = 4: 
   expect_digits(ratio(ZonalKernel::ntk(5), 120), "1.0005141");
   expect_digits(ratio(ZonalKernel::laplace(), 119), "0.99986107");
   expect_digits(ratio(ZonalKernel::laplace(), 120), "0.99986335");
+}
+
+TEST(Eigenvalues, BuildingBlockIsTheSpectrumOfAPower) {  // theory 7: μ_k[(1−u)^ν] = Γ(d/2) 2^{ν+d−2} Γ(k−ν)Γ(ν+(d−1)/2)/(√π Γ(−ν)Γ(k+ν+d−1)); √(1−u) = √2 sin(θ/2)
+  for (const int64_t dim : {3, 4, 10})
+    for (const double nu : {0.5, 1.5, 2.5}) {
+      const Spectrum s = eigenvalues(ZonalKernel::user({"(1-u)^nu", [nu](double u) { return std::pow(1 - u, nu); }, {}, 1, {{nu, 1}}, {}}), dim, 12);
+      const PredictedDecay p = predicted_decay(s.kernel, dim);
+      const double sign = nu == 1.5 ? 1 : -1;  // of 1/Γ(−ν)
+      for (int64_t k = 3; k <= 12; ++k)
+        EXPECT_NEAR(at(s, k).value, sign * std::pow(10.0, log10_leading(k % 2 == 0 ? p.even : p.odd, dim, k)), 1e-14) << "d = " << dim << " nu = " << nu << " k = " << k;
+    }
 }
 
 TEST(Eigenvalues, AddUpToTheTrace) {
