@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help setup data build program test crash demo bench bench-python study study-audit docs fuzz sanitize clean
+.PHONY: help setup data build program test crash demo bench bench-python study study-audit study-deep-shallow study-looking docs fuzz sanitize clean
 help:
 	@echo "make demo    train and explain a network on MNIST, with pages to look at (brings and builds what is missing)"
 	@echo "make test    build, and run every test"
@@ -12,6 +12,8 @@ help:
 	@echo "make bench-python   the same for a language model of ten million parameters, from Python; tangent kernels against torch.func"
 	@echo "make study   how good the shares' stated uncertainty is, against fine quadrature; what contributions say of removals; machines on few examples"
 	@echo "make study-audit   which ranking finds planted label errors best, on MNIST and Fashion-MNIST (an hour; LIMIT=20000 takes a third)"
+	@echo "make study-deep-shallow   does depth help in kernel regimes? Bietti and Bach's experiment (an hour or more; goes on where it stopped; SIZES=1000 SPLITS=3: minutes)"
+	@echo "make study-looking   looking at kernels: a net fitted to sin, what layers do, two seeds of one net, controls"
 	@echo "make build   the program build/pathkernel; then cmake --install build --prefix DIR"
 	@echo "make docs    pages of the C++ API in build/docs"
 	@echo "make fuzz    the readers of files under a fuzzer, FUZZ_SECONDS (60) each; READERS=\"npy csv\" for some of them"
@@ -76,6 +78,13 @@ docs:
 # Label errors planted in 1 % of the examples, and who finds them.
 study-audit: build data
 	@.venv/bin/python scripts/study_audit.py $(BUILD)/pathkernel
+
+# Kernel ridge regression on MNIST and Fashion-MNIST by depth; every fit is kept in runs/deep_shallow.csv.
+study-deep-shallow: build data
+	@.venv/bin/python scripts/study_deep_shallow.py $(BUILD)
+
+study-looking: build
+	@.venv/bin/python scripts/study_looking.py $(BUILD)
 
 # Wants clang, and is no part of make test, which reads the corpus without it.
 fuzz:

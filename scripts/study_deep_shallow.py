@@ -1,10 +1,10 @@
 """Does depth help in kernel regimes? Bietti and Bach's experiment (ICLR 2021):  make study-deep-shallow
 
 Kernel ridge regression on MNIST and Fashion-MNIST, images divided by their norm, with the arc-cosine kernels (NNGP) and the tangent kernels of ReLU networks of depth 2 to 5, and the
-Laplace kernel exp(-|x-x'|). Each split draws its training examples and 2000 held-out ones from the training part; lambda is the one of the half decades with the smallest squared error
-on the held-out ones, accuracy is that on the whole test part. Every fit is a line of runs/deep_shallow.csv; what stands there is not done again, so that an interrupted study goes on.
+Laplace kernel exp(-|x-x'|). Each split draws its training examples and 2000 held-out ones from the training part. lambda is a half decade times the mean of k(x, x), chosen on the held-out ones:
+of that with the smallest squared error and its two neighbours the one that gets most right. Accuracy is that on the whole test part. Every fit is a line of runs/deep_shallow.csv; what stands there is not done again, so that an interrupted study goes on.
 
-SIZES="1000 5000 10000", SPLITS="5 5 3" (how many for each size), DATA="mnist fashion-mnist". Prints Markdown tables, draws docs/pictures/deep_shallow.png.
+SIZES="1000 5000 10000", SPLITS="5 5 3" (for each size), DATA="mnist fashion-mnist". Prints Markdown tables, draws docs/pictures/deep_shallow.png.
 """
 
 import csv
@@ -22,13 +22,15 @@ from drawing import BLUE, GREY, ORANGE, Axes, picture  # noqa: E402
 from pathkernel import kernels  # noqa: E402
 
 SIZES = [int(n) for n in os.environ.get("SIZES", "1000 5000 10000").split()]
-SPLITS = [int(n) for n in os.environ.get("SPLITS", "5 5 3").split()]
+SPLITS = [int(n) for n in os.environ["SPLITS"].split()] if "SPLITS" in os.environ else [5 if n <= 5000 else 3 for n in SIZES]
+if len(SPLITS) != len(SIZES):
+    sys.exit(f"study_deep_shallow: SPLITS has {len(SPLITS)} numbers, SIZES {len(SIZES)}; one for each is expected")
 DATA = os.environ.get("DATA", "mnist fashion-mnist").split()
 DEPTHS = (2, 3, 4, 5)
 HELD_OUT = 2000
 LEAST = -16  # half decades: below, lambda is rounding
 RESULTS = ROOT / "runs/deep_shallow.csv"
-COLUMNS = ("data", "kernel", "n", "split", "log10_lambda", "held_out_error", "accuracy", "seconds")
+COLUMNS = ("data", "kernel", "n", "split", "log10_lambda", "held_out_accuracy", "accuracy", "seconds")
 
 
 def kernel_of(name):
@@ -56,38 +58,35 @@ def read(data):
     return *part("train"), *part("t10k")
 
 
-def smallest(error, start):
+def downhill(error, start):
     """The half decade p at which error(p) is smallest, going downhill from start."""
-    known = {}
-
-    def at(p):
-        if p not in known:
-            known[p] = error(p)
-        return known[p]
-
     best = start
-    while (better := min((best, best + 1, max(best - 1, LEAST)), key=at)) != best:
+    while (better := min((best, best + 1, max(best - 1, LEAST)), key=error)) != best:
         best = better
-    return best, known[best]
+    return best
 
 
 def fit(kernel, x, y, held, y_held, test, y_test, start):
-    """Ridge regression on one number for each class at the lambda that does best on the held-out examples: (half decade, held-out error, accuracy)."""
+    """Ridge regression on one number for each class: (half decade of lambda, share of the held-out examples that are right, accuracy)."""
     K, K_held = kernel.gram(x, memory=8 << 30), kernel.gram(held, x)
-    scale = K.diagonal().mean()  # lambda is relative to it
+    scale = K.diagonal().mean()
     targets, wanted = (torch.nn.functional.one_hot(labels, 10).double() - 0.1 for labels in (y, y_held))
-    alphas = {}
+    alphas, errors, right = {}, {}, {}
 
     def error(p):
-        regularised = K.clone()
-        regularised.diagonal().add_(scale * 10 ** (p / 2))
-        alphas[p] = torch.cholesky_solve(targets, torch.linalg.cholesky(regularised))
-        return (K_held @ alphas[p] - wanted).square().sum(1).mean().item()
+        if p not in errors:
+            regularised = K.clone()
+            regularised.diagonal().add_(scale * 10 ** (p / 2))
+            alphas[p] = torch.cholesky_solve(targets, torch.linalg.cholesky(regularised))
+            outputs = K_held @ alphas[p]
+            errors[p], right[p] = (outputs - wanted).square().sum().item(), outputs.argmax(1).eq(y_held).double().mean().item()
+        return errors[p]
 
-    best, smallest_error = smallest(error, start)
+    near = downhill(error, start)
+    best = max((p for p in (near - 1, near, near + 1) if p in errors), key=lambda p: (right[p], -errors[p]))
     del K, K_held
-    right = sum((kernel.gram(part, x) @ alphas[best]).argmax(1).eq(labels).sum().item() for part, labels in zip(test.split(2500), y_test.split(2500)))
-    return best, smallest_error, right / len(test)
+    hits = sum((kernel.gram(part, x) @ alphas[best]).argmax(1).eq(labels).sum().item() for part, labels in zip(test.split(2500), y_test.split(2500)))
+    return best, right[best], hits / len(test)
 
 
 def done_before():
@@ -117,8 +116,8 @@ def run():
                 before = [row for key, row in done.items() if key[:2] == (data, name)]
                 start = round(2 * float(before[-1]["log10_lambda"])) if before else -5
                 began = time.perf_counter()
-                p, error, accuracy = fit(kernel_of(name), x[chosen], y[chosen], x[held], y[held], test, y_test, start)
-                row = (data, name, n, split, p / 2, f"{error:.6f}", accuracy, f"{time.perf_counter() - began:.1f}")
+                p, held_right, accuracy = fit(kernel_of(name), x[chosen], y[chosen], x[held], y[held], test, y_test, start)
+                row = (data, name, n, split, p / 2, f"{held_right:.4f}", accuracy, f"{time.perf_counter() - began:.1f}")
                 writer.writerow(row)
                 file.flush()
                 done[data, name, n, split] = dict(zip(COLUMNS, row))
@@ -140,40 +139,50 @@ def mean(values):
 
 
 def written(values):
+    values = list(values)
+    if not values:
+        return "not run"
     m, error = mean(values)
     return f"{m:.2f}" if np.isnan(error) else f"{m:.2f} ± {error:.2f}"
 
 
+def differences(found, data, family, depth, n):
+    """Split by split, what the deeper kernel has more than that of depth 2."""
+    shallow, deep = (found.get((data, f"{family} {d}", n), {}) for d in (2, depth))
+    return [deep[s] - shallow[s] for s in deep if s in shallow]
+
+
 def tables(found):
     for data in DATA:
-        sizes = [n for n in SIZES if all((data, k, n) in found for k in NAMES)]
-        print(f"\n{data}, per cent of the 10000 test images right\n\n| kernel |", *(f"n = {n}, {len(found[data, NAMES[0], n])} splits |" for n in sizes))
+        sizes = [n for n in SIZES if any((data, k, n) in found for k in NAMES)]
+        print(f"\n{data}, per cent of the 10000 test images right\n\n| kernel |", *(f"n = {n}, {max(len(found.get((data, k, n), ())) for k in NAMES)} splits |" for n in sizes))
         print("|---" * (1 + len(sizes)) + "|")
         for name in NAMES:
-            print(f"| {name} |", *(f"{written(found[data, name, n].values())} |" for n in sizes))
+            print(f"| {name} |", *(f"{written(found.get((data, name, n), {}).values())} |" for n in sizes))
         print("\nmore than depth 2 of the same kernel has, split by split\n\n| kernel |", *(f"n = {n} |" for n in sizes), "\n" + "|---" * (1 + len(sizes)) + "|")
         for family, depth in ((f, d) for f in ("nngp", "ntk") for d in DEPTHS[1:]):
-            print(f"| {family} {depth} |", *(f"{written(a - found[data, f'{family} 2', n][s] for s, a in found[data, f'{family} {depth}', n].items())} |" for n in sizes))
+            print(f"| {family} {depth} |", *(f"{written(differences(found, data, family, depth, n))} |" for n in sizes))
 
 
 def draw(found):
     parts = []
     for k, data in enumerate(DATA):
-        sizes = [n for n in SIZES if all((data, name, n) in found for name in NAMES)]
-        middle = [mean(found[data, name, n].values())[0] for name in NAMES for n in sizes]
+        sizes = [n for n in SIZES if all((data, name, n) in found for name in NAMES[1:])]
+        middle = [mean(found[data, name, n].values())[0] for name in NAMES[1:] for n in sizes]
         low, high = np.floor(min(middle)) - 1, np.ceil(max(middle)) + 0.5
         axes = Axes(60 + 590 * k, 40, 500, 400, (1.7, 5.3), (low, high))
         axes.title(f"{data}: % right by depth; the line without dots is the Laplace kernel")
         for n, colour in zip(sizes, (GREY, ORANGE, BLUE)):
-            flat, error = mean(found[data, "laplace", n].values())
-            axes.line((1.7, 5.3), (flat, flat), colour, 1, "2 4")
+            if (data, "laplace", n) in found:
+                flat, _ = mean(found[data, "laplace", n].values())
+                axes.line((1.7, 5.3), (flat, flat), colour, 1, "2 4")
             for family, dash, shift in (("ntk", "", 0.03), ("nngp", "6 4", -0.03)):
                 at = [d + shift for d in DEPTHS]
                 means, errors = zip(*(mean(found[data, f"{family} {d}", n].values()) for d in DEPTHS))
                 axes.line(at, means, colour, 2, dash)
                 axes.dots(at, means, colour)
                 axes.bars(at, means, np.nan_to_num(errors), colour)
-            axes.text(5.3, flat, f"n = {n}", "end", dx=-4, dy=-8, colour=colour)
+            axes.text(1.7, means[0], f"n = {n}", "start", dx=6, dy=-14, colour=colour)
         axes.ticks(DEPTHS, range(int(low) + 1, int(high) + 1), [f"depth {d}" for d in DEPTHS])
         parts += axes.parts
     axes.text(5.3, low, "full: tangent kernel; dashed: arc-cosine (NNGP)", "end", dx=-8, dy=-12)
