@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The pictures of docs/spectra.md, by its commands:  make program && scripts/pictures_spectra.sh
+# The pictures of docs/deep_equals_shallow.md, by its commands:  make program && scripts/pictures_spectra.sh
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 program=${PATHKERNEL:-build/pathkernel}

@@ -167,27 +167,26 @@ def tables(found):
 def draw(found):
     parts = []
     for k, data in enumerate(DATA):
-        sizes = [n for n in SIZES if all((data, name, n) in found for name in NAMES[1:])]
-        middle = [mean(found[data, name, n].values())[0] for name in NAMES[1:] for n in sizes]
-        low, high = np.floor(min(middle)) - 1, np.ceil(max(middle)) + 0.5
+        accuracy = {(name, n): mean(values.values()) for (of, name, n), values in found.items() if of == data and n in SIZES}
+        shown = [m for m, _ in accuracy.values()]
+        low, high = np.floor(min(shown)) - 1, np.ceil(max(shown)) + 0.5
         axes = Axes(60 + 590 * k, 40, 500, 400, (1.7, 5.3), (low, high))
-        axes.title(f"{data}: % right by depth; the line without dots is the Laplace kernel")
-        for n, colour in zip(sizes, (GREY, ORANGE, BLUE)):
-            if (data, "laplace", n) in found:
-                flat, _ = mean(found[data, "laplace", n].values())
-                axes.line((1.7, 5.3), (flat, flat), colour, 1, "2 4")
+        axes.title(f"{data}: % right by depth; dotted: the Laplace kernel")
+        for n, colour in zip(SIZES, (GREY, ORANGE, BLUE)):
+            if ("laplace", n) in accuracy:
+                axes.line((1.7, 5.3), [accuracy["laplace", n][0]] * 2, colour, 1, "2 4")
             for family, dash, shift in (("ntk", "", 0.03), ("nngp", "6 4", -0.03)):
-                at = [d + shift for d in DEPTHS]
-                means, errors = zip(*(mean(found[data, f"{family} {d}", n].values()) for d in DEPTHS))
-                axes.line(at, means, colour, 2, dash)
-                axes.dots(at, means, colour)
-                axes.bars(at, means, np.nan_to_num(errors), colour)
-            axes.text(1.7, means[0], f"n = {n}", "start", dx=6, dy=-14, colour=colour)
+                depths = [d for d in DEPTHS if (f"{family} {d}", n) in accuracy]
+                at, here = [d + shift for d in depths], np.array([accuracy[f"{family} {d}", n] for d in depths]).reshape(-1, 2)
+                axes.line(at, here[:, 0], colour, 2, dash)
+                axes.dots(at, here[:, 0], colour)
+                axes.bars(at, here[:, 0], np.nan_to_num(here[:, 1]), colour)
+                if depths and family == "ntk":
+                    axes.text(2, here[0, 0], f"n = {n}", "end", dx=-12, dy=-12, colour=colour)
         axes.ticks(DEPTHS, range(int(low) + 1, int(high) + 1), [f"depth {d}" for d in DEPTHS])
         parts += axes.parts
     axes.text(5.3, low, "full: tangent kernel; dashed: arc-cosine (NNGP)", "end", dx=-8, dy=-12)
-    parts += axes.parts[-1:]
-    picture("deep_shallow", parts, 60 + 590 * len(DATA) - 20, 480)
+    picture("deep_shallow", parts + axes.parts[-1:], 60 + 590 * len(DATA) - 20, 480)
 
 
 if __name__ == "__main__":

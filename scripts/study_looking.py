@@ -311,7 +311,11 @@ def controls():
         for name in found[0].kernels:
             kernels = [fidelity.kernels[name] for fidelity in found]
             in_time, fitted = [k.time_mean for k in kernels], [k.least_squares for k in kernels]
-            print(f"| {hidden} | {name} | {'' if np.isnan(in_time).any() else spread(in_time)} | {spread(fitted)} | {spread([k.negative for k in kernels])} |", flush=True)
+            print(f"| {hidden} | {name} | {explained(in_time)} | {explained(fitted)} | {np.mean([k.negative for k in kernels]):.2f} |", flush=True)
+
+
+def explained(values):
+    return "" if np.isnan(values).any() else "below 0" if np.mean(values) < 0 else spread(values)
 
 
 PARTS = {"sine": sine, "layers": layers, "seeds": seeds, "controls": controls}
