@@ -155,11 +155,12 @@ def differences(found, data, family, depth, n):
 def tables(found):
     for data in DATA:
         sizes = [n for n in SIZES if any((data, k, n) in found for k in NAMES)]
-        print(f"\n{data}, per cent of the 10000 test images right\n\n| kernel |", *(f"n = {n}, {max(len(found.get((data, k, n), ())) for k in NAMES)} splits |" for n in sizes))
+        print(f"\n{data}, per cent of the 10000 test images right\n\n| kernel |", *(f"n = {n}, splits: {max(len(found.get((data, k, n), ())) for k in NAMES)} |" for n in sizes))
         print("|---" * (1 + len(sizes)) + "|")
         for name in NAMES:
             print(f"| {name} |", *(f"{written(found.get((data, name, n), {}).values())} |" for n in sizes))
-        print("\nmore than depth 2 of the same kernel has, split by split\n\n| kernel |", *(f"n = {n} |" for n in sizes), "\n" + "|---" * (1 + len(sizes)) + "|")
+        print("\nmore than depth 2 of the same kernel has, split by split\n\n| kernel |", *(f"n = {n} |" for n in sizes), sep=" ")
+        print("|---" * (1 + len(sizes)) + "|")
         for family, depth in ((f, d) for f in ("nngp", "ntk") for d in DEPTHS[1:]):
             print(f"| {family} {depth} |", *(f"{written(differences(found, data, family, depth, n))} |" for n in sizes))
 
@@ -170,11 +171,11 @@ def draw(found):
         accuracy = {(name, n): mean(values.values()) for (of, name, n), values in found.items() if of == data and n in SIZES}
         shown = [m for m, _ in accuracy.values()]
         low, high = np.floor(min(shown)) - 1, np.ceil(max(shown)) + 0.5
-        axes = Axes(60 + 590 * k, 40, 500, 400, (1.7, 5.3), (low, high))
+        axes = Axes(60 + 590 * k, 40, 500, 400, (1.2, 5.3), (low, high))
         axes.title(f"{data}: % right by depth; dotted: the Laplace kernel")
         for n, colour in zip(SIZES, (GREY, ORANGE, BLUE)):
             if ("laplace", n) in accuracy:
-                axes.line((1.7, 5.3), [accuracy["laplace", n][0]] * 2, colour, 1, "2 4")
+                axes.line((1.2, 5.3), [accuracy["laplace", n][0]] * 2, colour, 1, "2 4")
             for family, dash, shift in (("ntk", "", 0.03), ("nngp", "6 4", -0.03)):
                 depths = [d for d in DEPTHS if (f"{family} {d}", n) in accuracy]
                 at, here = [d + shift for d in depths], np.array([accuracy[f"{family} {d}", n] for d in depths]).reshape(-1, 2)
@@ -182,7 +183,7 @@ def draw(found):
                 axes.dots(at, here[:, 0], colour)
                 axes.bars(at, here[:, 0], np.nan_to_num(here[:, 1]), colour)
                 if depths and family == "ntk":
-                    axes.text(2, here[0, 0], f"n = {n}", "end", dx=-12, dy=-12, colour=colour)
+                    axes.text(1.9, here[0, 0], f"n = {n}", "end", dy=-3, colour=colour)
         axes.ticks(DEPTHS, range(int(low) + 1, int(high) + 1), [f"depth {d}" for d in DEPTHS])
         parts += axes.parts
     axes.text(5.3, low, "full: tangent kernel; dashed: arc-cosine (NNGP)", "end", dx=-8, dy=-12)
