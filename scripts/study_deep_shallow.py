@@ -183,7 +183,7 @@ def draw(found):
                 axes.dots(at, here[:, 0], colour)
                 axes.bars(at, here[:, 0], np.nan_to_num(here[:, 1]), colour)
                 if depths and family == "ntk":
-                    axes.text(1.9, here[0, 0], f"n = {n}", "end", dy=-3, colour=colour)
+                    axes.text(1.9, here[0, 0], f"n = {n}", "end", dy=-8, colour=colour)
         axes.ticks(DEPTHS, range(int(low) + 1, int(high) + 1), [f"depth {d}" for d in DEPTHS])
         parts += axes.parts
     axes.text(5.3, low, "full: tangent kernel; dashed: arc-cosine (NNGP)", "end", dx=-8, dy=-12)
