@@ -166,6 +166,7 @@ void Adjoint::book_coupled(const StepTrace& trace, StepAccount& account) {
       const CoupledShares shares = coupled_->shares(trace.weights, pass.coupled, lambda_);
       account.draws.narrow(0, first, pass.examples()).add_(shares.by_example);
       account.by_parameter.add_(shares.by_parameter);
+      account.rounding.add_(shares.rounding);
     }
     first += pass.examples();
   }

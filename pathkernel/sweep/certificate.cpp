@@ -14,13 +14,13 @@ namespace {
 
 struct Spread { double median, largest; };
 
-/// Over the finite entries; empty when the tensor is undefined or has none.
+/// Over the entries that are numbers; empty when the tensor is undefined or has none.
 std::optional<Spread> spread(const Tensor& numbers) {
   if (!numbers.defined()) return std::nullopt;
   std::vector<double> v;
   const Tensor flat = numbers.to(at::kDouble).contiguous();
   for (int64_t i = 0; i < flat.numel(); ++i)
-    if (const double x = flat.const_data_ptr<double>()[i]; std::isfinite(x)) v.push_back(x);
+    if (const double x = flat.const_data_ptr<double>()[i]; !std::isnan(x)) v.push_back(x);
   if (v.empty()) return std::nullopt;
   std::sort(v.begin(), v.end());
   return Spread{(v[(v.size() - 1) / 2] + v[v.size() / 2]) / 2, v.back()};

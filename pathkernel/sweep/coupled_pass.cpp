@@ -2,6 +2,7 @@
 
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 #include <pathkernel/core/error.h>
 #include <pathkernel/model/own_weights.h>
@@ -56,7 +57,17 @@ CoupledShares CoupledPasses::shares(const Tensors& weights, const std::shared_pt
     if (lambda[l].defined() && pass->gradient[l].defined()) out.by_parameter[int64_t(l)].copy_(at::matmul(lambda[l], pass->gradient[l]));
   }
   if (options_.check) check(out, lambda);
+  book_rounding(out, lambda);
   return out;
+}
+
+void CoupledPasses::book_rounding(CoupledShares& shares, const Tensors& lambda) const {
+  shares.rounding = shares.by_parameter.sum(0) - shares.by_example.sum(0);
+  const Tensor sizes = at::zeros_like(shares.by_parameter);
+  for (size_t l = 0; l < lambda.size(); ++l) {
+    if (lambda[l].defined() && lambda[l].numel() > 0) sizes[int64_t(l)].copy_(lambda[l].abs().amax(1));
+  }
+  shares.by_parameter.scatter_add_(0, sizes.argmax(0, /*keepdim=*/true), -shares.rounding.unsqueeze(0));
 }
 
 // Invariant 3 along λ: Σ_i b_i ⟨λ, ∇ℓ_i⟩ = ⟨λ, ∇ Σ_i b_i ℓ_i⟩. Tangents that cancel (a bias before batch norm) leave their rounding.

@@ -26,7 +26,10 @@ struct CoupledPass {
 /// What a pass pulls along λ, query by query.
 struct CoupledShares {
   Tensor by_example;    ///< [n, Q] b_i ⟨λ_q, ∇ℓ_i⟩
-  Tensor by_parameter;  ///< [L, Q] ⟨λ_q, Σ_i b_i ∇ℓ_i⟩ of each parameter's numbers
+  Tensor by_parameter;  ///< [L, Q] ⟨λ_q, Σ_i b_i ∇ℓ_i⟩ of each parameter's numbers, but for `rounding`
+  Tensor rounding;      ///< [Q] ⟨λ_q, gradient⟩ − Σ_i by_example: what the batch's gradient, as backward rounded it, is off its examples'. It
+                        ///< is taken from the parameter whose λ is largest, as that of a bias before batch norm under Adam is: its
+                        ///< gradient is nothing but rounding
 };
 
 /// Runs coupled passes again, in the evaluation precision, and takes many queries' tangents through them (theory 2.5; 4f, way J).
@@ -54,6 +57,7 @@ class CoupledPasses {
   std::unique_ptr<LossTape> run(const Tensors& weights, const CoupledPass& pass, bool with_gradient) const;
   const LossTape& tape(const Tensors& weights, const std::shared_ptr<const CoupledPass>& pass);
   void check(const CoupledShares& shares, const Tensors& lambda) const;
+  void book_rounding(CoupledShares& shares, const Tensors& lambda) const;
 
   Model& model_;
   const Objective& objective_;

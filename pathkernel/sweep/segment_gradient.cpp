@@ -50,7 +50,7 @@ void add_reverse(const PathPoint& at0, const PathPoint& at1, double weight, cons
     Tensor seed = at::zeros_like(at0.values);
     if (mask.defined()) seed.select(1, k).copy_(mask);
     else seed.select(1, k).fill_(1);
-    reverse.seed(at0.measured, seed);
+    if (at0.moves()) reverse.seed(at0.measured, seed);
     FactorSet g = reverse.run(shares);
     g.scale(weight);
     sum[size_t(k)].append(std::move(g));
@@ -69,6 +69,10 @@ class Secant {
 
   /// From u0 to u1 for the inputs of `mask` [n] bool (undefined: all).
   void span(const PathPoint& from, const PathPoint& to, double u0, double u1, const Tensor& mask, int depth) {
+    if (!from.moves()) {  // what is asked is a decision itself: all of its change is jumps
+      add_jump(from, to, mask);
+      return;
+    }
     const Tensor differ = decided_differently(from.tape, to.tape);
     if (!differ.defined()) {
       add_reverse(from, to, u1 - u0, mask, out_.G, shares_);
@@ -79,8 +83,7 @@ class Secant {
     if (calm.any().item<bool>()) add_reverse(from, to, u1 - u0, calm, out_.G, shares_);
     if (!moved.any().item<bool>()) return;
     if (depth == rule_.bisections) {
-      const Tensor jump = (to.values - from.values) * moved.unsqueeze(1);
-      out_.jumps = out_.jumps.defined() ? out_.jumps + jump : jump;
+      add_jump(from, to, moved);
       return;
     }
     const double middle = (u0 + u1) / 2;
@@ -90,6 +93,12 @@ class Secant {
   }
 
  private:
+  /// For the inputs of `mask`; undefined: all.
+  void add_jump(const PathPoint& from, const PathPoint& to, const Tensor& mask) {
+    const Tensor change = to.values - from.values, jump = mask.defined() ? change * mask.unsqueeze(1) : change;
+    out_.jumps = out_.jumps.defined() ? out_.jumps + jump : jump;
+  }
+
   const GradientRule& rule_;
   const QueryPath& queries_;
   const SegmentEnd &begin_, &end_;
@@ -199,6 +208,7 @@ SegmentGradient segment_gradient(const GradientRule& rule, const QueryPath& quer
   out.G.resize(size_t(begin.point.values.size(1)));
   if (rule.kind == GradientRule::Kind::secant) {
     secant(rule, queries, begin, end, out, shares);
+    for (FactorSet& G : out.G) G.parameters.resize(begin.weights.size() + begin.buffers.size());  // nothing flows back from a decision
     return out;
   }
   quadrature(rule, queries, begin, end, out, shares);

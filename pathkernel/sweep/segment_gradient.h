@@ -16,6 +16,9 @@ struct PathPoint {
   Tape tape;
   ValueId measured = no_value;
   Tensor values;  ///< [n, K]
+
+  /// Does what was measured change smoothly with the weights at all? Of a decision (an argmax, a comparison) nothing flows back.
+  bool moves() const { return measured != no_value && tape.values[size_t(measured)].active; }
 };
 
 /// Evaluates a chunk of queries at points of the path.

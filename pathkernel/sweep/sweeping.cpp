@@ -7,6 +7,7 @@
 #include <pathkernel/core/error.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace pathkernel {
 namespace {
@@ -30,7 +31,8 @@ Certificate certify(const Ledger& ledger, const Books& books, const Uncertainty&
   c.quadrature_defect = books.quadrature_defect();
   const auto share = [](const Tensor& part, const Tensor& of) { return at::where(of > 0, part.abs() / at::where(of > 0, of, 1), 0); };
   const Tensor change = (ledger.final - ledger.initial).abs();
-  c.residual_to_contributions = share(ledger.residual, ledger.total_size());
+  const Tensor unexplained = ledger.total_size().eq(0).logical_and(ledger.residual.abs() > ledger.residual_of_rounding());
+  c.residual_to_contributions = share(ledger.residual, ledger.total_size()).masked_fill(unexplained, std::numeric_limits<double>::infinity());
   c.residual_to_change = share(ledger.residual, change);
   c.rounding_to_change = share(ledger.rounding, change);
   if (sampled > 0) c.split_uncertainty = uncertainty.estimate();
@@ -179,7 +181,7 @@ void Sweeping::look(SweepPlan& plan) {
     if (pass.coupled) pushed = std::max(pushed, push_memory(options_) + tracer_.coupled_passes().tape_bytes(step.weights, pass.coupled));
   }
   for (const Tensor& w : step.weights) {
-    per_step += int64_t(w.nbytes()) * (average_ ? 6 : 4);
+    per_step += int64_t(w.nbytes()) * (average_ ? 7 : 5);
     widest = std::max<int64_t>(widest, w.numel());
     plan.parameters += w.numel();
   }

@@ -10,6 +10,8 @@
 #include <pathkernel/tangent/coupled_batch.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 namespace pathkernel {
 namespace {
@@ -50,10 +52,11 @@ Tensor clipped(const StepTrace& trace, size_t l, Tensor gradient) {
   return form.M.defined() ? gradient * form.M : gradient;
 }
 
-/// Of one step, one per parameter, flat.
+/// Of one step, one per parameter, flat, in the evaluation precision.
 struct Gradients {
-  Tensors sum;  ///< Σ_i b_i g_i, in the evaluation precision
-  Tensors own;  ///< what autograd gave the optimizer, where `sum` is another precision's (coupled passes run again); else empty
+  Tensors sum;           ///< Σ_i b_i g_i
+  Tensors own;           ///< what autograd gave the optimizer; undefined where no form can enlarge what the two are off by
+  bool of_again = false; ///< `sum` is another precision's (coupled passes run again)
 };
 
 /// What a step's rounding was made of, and the rounding.
@@ -96,8 +99,9 @@ struct Tracer::Impl {
   void note_drift(int64_t s);
   Tensor sum_of_gradients(const StepTrace& trace, size_t l) const;
   void check_batch(const StepTrace& trace, size_t l, const Tensor& sum, const Tensors& batch_gradients) const;
+  void check_in_half(const StepTrace& trace, const Tensors& sums, const Tensors& batch_gradients) const;
   void roundings(StepTrace& trace, size_t l, const State& before, State& after, const Gradients& gradients);
-  void check_form(const StepTrace& trace, size_t l, const Rounded& rounded);
+  double share_of_allowed(const LinearForm& form, const Rounded& rounded) const;
   void end_at_checkpoint(PathSegment& segment, State& last, int64_t end);
 };
 
@@ -188,6 +192,20 @@ void Tracer::Impl::check_batch(const StepTrace& trace, size_t l, const Tensor& s
                                       trace.step, model.parameters()[l].name, d.off, std::max(d.of_a, d.of_b)));
 }
 
+// The same where coupled passes were run again in whole precision and training in half: numbers may differ by much where little is left of
+// them (a relu that closed in bfloat16), and that is booked as rounding; the gradient as a whole may not.
+void Tracer::Impl::check_in_half(const StepTrace& trace, const Tensors& sums, const Tensors& batch_gradients) const {
+  double off = 0, size = 0;
+  for (size_t l = 0; l < sums.size(); ++l) {
+    const Tensor own = batch_gradients[l].defined() ? flat64(batch_gradients[l]) : at::zeros_like(flat64(sums[l]));
+    off += (flat64(sums[l]) - own).square().sum().item<double>();
+    size += own.square().sum().item<double>();
+  }
+  if (off <= 0.25 * size) return;
+  throw InvariantViolated(fmt::format("step {}: the gradient of the batch, computed again in {}, is off the one of training in half precision by {:.2g} of its "
+                                      "size; a part of the forward pass is not the same in both", trace.step, c10::toString(options.precision), std::sqrt(off / size)));
+}
+
 // ρ, m̂ and the average's rounding, from the stored numbers, with the coefficients the sweep will use.
 void Tracer::Impl::roundings(StepTrace& trace, size_t l, const State& before, State& after, const Gradients& gradients) {
   const auto flat = [](const Tensors& t, size_t k) { return t.empty() ? Tensor() : t[k].detach().reshape(-1); };
@@ -203,33 +221,33 @@ void Tracer::Impl::roundings(StepTrace& trace, size_t l, const State& before, St
     const Tensor mean = flat64(before.average[l]);
     trace.average_rounding.push_back((flat64(after.average[l]) - mean - (flat64(next) - mean) * trace.share_of_new).to(options.precision));
   }
-  if (gradients.own.empty()) {
-    check_form(trace, l, r);
-    return;
+  double share = gradients.of_again ? std::numeric_limits<double>::infinity() : share_of_allowed(trace.form[l], r);
+  if (!(share <= 1) && gradients.own[l].defined()) {
+    // The form holds of the gradient that the optimizer was given. Where examples cancel to nothing, the sum is off that by as much as it
+    // is, and an optimizer that divides by its size moves the weights by the difference.
+    Rounded own{{w, next, r.numbers.m0, r.numbers.m1, clipped(trace, l, gradients.own[l])},
+                r.numbers.m0.defined() ? flat64(r.numbers.m0).clone() : Tensor(),
+                at::empty_like(r.rho),
+                {}};
+    own.sizes = step_rounding(trace.form[l], own.numbers, own.exact_memory, own.rho);
+    share = share_of_allowed(trace.form[l], own);
   }
-  // The form is asserted of the gradient that the optimizer was given.
-  Rounded own{{w, next, r.numbers.m0, r.numbers.m1, clipped(trace, l, gradients.own[l])},
-              r.numbers.m0.defined() ? flat64(r.numbers.m0).clone() : Tensor(),
-              at::empty_like(r.rho),
-              {}};
-  own.sizes = step_rounding(trace.form[l], own.numbers, own.exact_memory, own.rho);
-  check_form(trace, l, own);
+  largest_mismatch = std::max(largest_mismatch, trace.exact ? share : 0);
+  if (options.check && trace.exact && !(share <= 1)) {
+    throw InvariantViolated(fmt::format("step {}: the optimizer's linear form does not give the update of parameter '{}' "
+                                        "(off by {:.2g} times what rounding allows)", trace.step, model.parameters()[l].name, share));
+  }
 }
 
-void Tracer::Impl::check_form(const StepTrace& trace, size_t l, const Rounded& r) {
-  const LinearForm& form = trace.form[l];
+/// How far a step is off its form, as a share of what rounding may do.
+double Tracer::Impl::share_of_allowed(const LinearForm& form, const Rounded& r) const {
   const Allowance allowance = Allowance::of(r.numbers.w0.scalar_type());
   const double allowed = allowance.weights * r.sizes.weights + allowance.terms * r.sizes.expected + allowance.least;
   double of_update = r.sizes.rounding / allowed;
   if (of_update > 1 && r.exact_memory.defined() && form.D.is_diagonal() && form.E.is_diagonal()) {
     of_update = share_of_cancelled(form, r, allowed, allowance.parts);
   }
-  const double share = std::max(of_update, r.sizes.memory_rounding / (allowance.terms * r.sizes.memory + allowance.least));
-  largest_mismatch = std::max(largest_mismatch, trace.exact ? share : 0);
-  if (options.check && trace.exact && !(share <= 1)) {
-    throw InvariantViolated(fmt::format("step {}: the optimizer's linear form does not give the update of parameter '{}' "
-                                        "(off by {:.2g} times what rounding allows)", trace.step, model.parameters()[l].name, share));
-  }
+  return std::max(of_update, r.sizes.memory_rounding / (allowance.terms * r.sizes.memory + allowance.least));
 }
 
 /// Repeats one step and catches it; the roundings wait for the state after it.
@@ -255,23 +273,26 @@ StepTrace Tracer::Impl::trace_step(const State& before, std::vector<Gradients>& 
   const Timed timed(options.timings, "linear form and checks");
   if (!trace.exact) note_drift(trace.step);
   trace.passes = std::move(watch.passes);
-  bool again = false;  // gradients of the run's own precision do not serve
+  Gradients found;
+  bool coupled_in_half = false;
   for (const Pass& pass : trace.passes) {
-    again = again || pass.in_half;
+    found.of_again = found.of_again || pass.in_half;
+    coupled_in_half = coupled_in_half || (pass.coupled && pass.in_half);
     if (!pass.coupled || !pass.coupled->gradient.empty()) continue;
     coupled_passes.find_gradient(trace.weights, *pass.coupled);
-    again = true;
+    found.of_again = true;
   }
   if (options.average) trace.share_of_new = replay.trainer().average()->share_of_new(trace.weights.front().scalar_type());
   for (const LinearForm& form : replay.trainer().optimizer().linear_form()) trace.form.push_back(in_precision(form, options.precision));
-  Gradients found;
   for (size_t l = 0; l < trace.weights.size(); ++l) {
     found.sum.push_back(sum_of_gradients(trace, l));
-    if (options.check) check_batch(trace, l, found.sum.back(), watch.batch_gradient);
-    if (!again) continue;
+    if (options.check && !coupled_in_half) check_batch(trace, l, found.sum.back(), watch.batch_gradient);
     const Tensor& own = watch.batch_gradient[l];
-    found.own.push_back(own.defined() ? own.to(options.precision).reshape(-1) : at::zeros_like(found.sum.back()));
+    const bool enlarges = trace.form[l].E.is_diagonal() || trace.form[l].N.is_diagonal();
+    if (!found.of_again && !enlarges) found.own.emplace_back();
+    else found.own.push_back(own.defined() ? own.to(options.precision).reshape(-1) : at::zeros_like(found.sum.back()));
   }
+  if (options.check && coupled_in_half) check_in_half(trace, found.sum, watch.batch_gradient);
   gradients.push_back(std::move(found));
   return trace;
 }

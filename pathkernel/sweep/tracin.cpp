@@ -112,7 +112,7 @@ class Scores {
     const int64_t N = data_.size();
     for (size_t c = 0; c < steps_.size(); ++c) {
       replay_.restore(steps_[c]);
-      const double eta = recording_.step(std::min(steps_[c], recording_.steps() - 1)).lr;
+      const std::vector<double> eta = learning_rates(recording_.step(std::min(steps_[c], recording_.steps() - 1)));
       const std::vector<FactorSet> asked = query_gradients(steps_[c]);
       for (int64_t first = 0; first < N; first += at_a_time) {
         add(asked, c, first, std::min(at_a_time, N - first), eta);
@@ -132,6 +132,13 @@ class Scores {
   };
 
   const Objective& objective() const { return replay_.trainer().objective(); }
+  /// η of each parameter at a step: groups may have their own.
+  std::vector<double> learning_rates(const StepRecord& record) {
+    Optimizer& optimizer = replay_.trainer().optimizer();
+    if (!record.groups.empty()) optimizer.use_groups(record.groups);
+    const std::vector<double> own = optimizer.learning_rates();
+    return own.empty() ? std::vector<double>(model_.parameters().size(), record.lr) : own;
+  }
   Tensor lane(const Tensor& t, int64_t k) const { return t.slice(-1, k, Q_, K_); }
 
   void begin() {
@@ -207,7 +214,7 @@ class Scores {
   }
 
   /// A batch of training examples at checkpoint c.
-  void add(const std::vector<FactorSet>& asked, size_t c, int64_t first, int64_t count, double eta) {
+  void add(const std::vector<FactorSet>& asked, size_t c, int64_t first, int64_t count, const std::vector<double>& eta) {
     const Batch batch = take(data_, at::arange(first, first + count, at::kLong), dtype_);
     Tensor losses;
     const FactorSet g = std::move(example_gradients(model_, batch.inputs, batch.targets, [&](const Tensors& outputs) {
@@ -221,11 +228,11 @@ class Scores {
     for (size_t p = 0; p < g.parameters.size(); ++p) {
       const FactorList& list = g.parameters[p];
       if (list.empty()) continue;
-      out_.self_influence.narrow(0, first, count).add_(squared_norms(list, count, list.front().numbers), eta);
+      out_.self_influence.narrow(0, first, count).add_(squared_norms(list, count, list.front().numbers), eta[p]);
       for (int64_t k = 0; k < K_; ++k) {
         const FactorList& h = asked[size_t(k)].parameters[p];
         if (h.empty()) continue;
-        const Tensor part = products(list, h, count, queries_.asked()).to(at::kDouble).mul_(-eta);
+        const Tensor part = products(list, h, count, queries_.asked()).to(at::kDouble).mul_(-eta[p]);
         lane(l.contributions.narrow(0, first, count), k).add_(part);
         const Tensor sum = part.sum(0);
         lane(l.by_layer[layer_of_[p]], k).add_(sum);

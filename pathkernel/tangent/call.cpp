@@ -75,7 +75,7 @@ Ends Call::ends(const char* argument, int list_position) const {
 
 Ends Call::numbers(const char* argument) const {
   const Ends found = ends(argument);
-  if (found.at0.is_floating_point()) return found;
+  if (found.at0.scalar_type() == cotangent().scalar_type()) return found;
   const Tensor at0 = found.at0.to(cotangent().scalar_type());
   return {at0, found.equal() ? at0 : found.at1.to(cotangent().scalar_type())};
 }

@@ -46,7 +46,7 @@ std::vector<LinearForm> Clipped::linear_form() const {
   std::vector<LinearForm> forms = inner_->linear_form();
   for (size_t i = 0; i < forms.size(); ++i) {
     if (!raw_[i].defined()) continue;
-    forms[i].kappa = kappa_;
+    forms[i].kappa *= kappa_;  // −1 where it climbs
     if (clipped_[i].equal(raw_[i])) continue;
     const Tensor raw = raw_[i].to(at::kDouble), within = raw.eq(0);
     forms[i].M = at::where(within, 1, clipped_[i].to(at::kDouble) / at::where(within, 1, raw));

@@ -23,6 +23,7 @@ class Clipped : public Optimizer {
   int64_t numbers_per_weight() const override { return inner_->numbers_per_weight(); }
   std::string groups() const override { return inner_->groups(); }
   void use_groups(const std::string& groups) override { inner_->use_groups(groups); }
+  std::vector<double> learning_rates() const override { return inner_->learning_rates(); }
 
  private:
   std::unique_ptr<Optimizer> inner_;

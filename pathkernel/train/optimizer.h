@@ -46,6 +46,8 @@ class Optimizer {
   /// kept with every step at which they change. Empty: lr says all.
   virtual std::string groups() const { return {}; }
   virtual void use_groups(const std::string& /*groups*/) {}
+  /// Of each parameter, by the groups last used; negative where a group climbs. Empty: the step's lr is everybody's.
+  virtual std::vector<double> learning_rates() const { return {}; }
 
  protected:
   /// @param kinds  of state (OptimizerState)

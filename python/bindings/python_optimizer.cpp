@@ -102,6 +102,11 @@ std::string PythonOptimizer::groups() const {
   return optimizer_.attr("groups")().cast<std::string>();
 }
 
+std::vector<double> PythonOptimizer::learning_rates() const {
+  const py::gil_scoped_acquire gil;
+  return optimizer_.attr("learning_rates")().cast<std::vector<double>>();
+}
+
 void PythonOptimizer::use_groups(const std::string& groups) {
   const py::gil_scoped_acquire gil;
   optimizer_.attr("use_groups")(groups);

@@ -21,6 +21,7 @@ class PythonOptimizer : public Optimizer {
   int64_t numbers_per_weight() const override;
   std::string groups() const override;
   void use_groups(const std::string& groups) override;
+  std::vector<double> learning_rates() const override;
 
  private:
   void read_last_step() const;

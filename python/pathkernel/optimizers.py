@@ -248,6 +248,11 @@ class Optimizer:
     def _plain(value: Any) -> Any:
         return [_number(v) for v in value] if isinstance(value, (tuple, list)) else _number(value)
 
+    def learning_rates(self) -> list[float]:
+        """Of every parameter; negative where its group climbs."""
+        groups = [self.param_groups[g] for g in self.group_of]
+        return [-float(group["lr"]) if group.get("maximize") else float(group["lr"]) for group in groups]
+
     def use_groups(self, text: str) -> None:
         groups = json.loads(text)
         if len(groups) != len(self.param_groups):
