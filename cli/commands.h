@@ -36,6 +36,8 @@ void add_spectrum(CLI::App& app);
 void add_kernel(CLI::App& app);
 void add_tangent(CLI::App& app);
 void add_evolution(CLI::App& app);
+void add_fidelity(CLI::App& app);
+void add_taylorise(CLI::App& app);
 void add_machine(CLI::App& app);
 
 }  // namespace pathkernel::cli

@@ -2,12 +2,12 @@
 #include "commands.h"
 #include "opened_run.h"
 #include "output_folder.h"
+#include "step_list.h"
 #include "stop_signals.h"
 #include "text_table.h"
 
 #include <pathkernel/core/bytes.h>
 #include <pathkernel/core/files.h>
-#include <pathkernel/data/row_ranges.h>
 #include <pathkernel/kernel/evolution.h>
 #include <pathkernel/sweep/queries.h>
 
@@ -15,7 +15,6 @@
 #include <nlohmann/json.hpp>
 
 #include <memory>
-#include <sstream>
 
 namespace pathkernel::cli {
 namespace {
@@ -25,16 +24,6 @@ struct Options {
   int64_t count = 9, threads = 0;
   bool json = false;
 };
-
-std::vector<int64_t> steps_of(const std::string& text) {
-  std::vector<int64_t> steps;
-  std::stringstream pieces(text);
-  for (std::string piece; std::getline(pieces, piece, ',');) {
-    const RowRange range = parse_row_range(piece, "evolution: --steps");
-    for (int64_t s = range.first; s <= range.last; ++s) steps.push_back(s);
-  }
-  return steps;
-}
 
 std::string table(const std::vector<KernelMoment>& moments) {
   TextTable table({">step", ">loss", ">Δ(Df)", ">Δ(L)", ">lazy ratio", ">S(K, K_0)", ">alignment with K_0", ">with labels", ">eff. rank", ">velocity", ">lin. error"});
@@ -66,7 +55,7 @@ void evolution(const Options& o) {
   OpenedRun run = open_run(o.folder, o.data, o.threads);
   const Queries probe = select_queries(o.probe, run.data);
   const StopSignals signals;
-  const EvolutionOptions options{.steps = steps_of(o.steps), .count = o.count, .memory = parse_bytes(o.memory), .progress = stoppable_bar(signals, "evolution")};
+  const EvolutionOptions options{.steps = parse_step_list(o.steps, "evolution: --steps"), .count = o.count, .memory = parse_bytes(o.memory), .progress = stoppable_bar(signals, "evolution")};
   const std::vector<KernelMoment> moments = kernel_evolution(run.recording, *run.model, run.data.train, probe.inputs, probe.targets, options);
   if (!o.output.empty()) write_file(o.output, evolution_csv(moments));
   if (o.json) {

@@ -85,6 +85,8 @@ int main(int argc, char** argv) {
   cli::add_kernel(app);
   cli::add_tangent(app);
   cli::add_evolution(app);
+  cli::add_fidelity(app);
+  cli::add_taylorise(app);
   cli::add_machine(app);
   return run(app, argc, argv);
 }

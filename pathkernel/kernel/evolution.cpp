@@ -1,6 +1,7 @@
 #include <pathkernel/kernel/evolution.h>
 
 #include <pathkernel/core/error.h>
+#include <pathkernel/kernel/moments.h>
 #include <pathkernel/kernel/tangent_kernel.h>
 #include <pathkernel/model/own_weights.h>
 #include <pathkernel/record/replay.h>
@@ -34,23 +35,9 @@ Tensors in_double(const NamedTensors& tensors) {
 /// [n, O]
 Tensor by_example(const Tensor& t) { return t.reshape({t.size(0), -1}); }
 
-std::vector<int64_t> steps_of(const Recording& recording, const EvolutionOptions& options) {
-  const int64_t T = recording.steps();
-  std::vector<int64_t> steps = options.steps;
-  if (steps.empty())
-    for (int64_t k = 0; k < options.count; ++k) steps.push_back(options.count == 1 ? 0 : (2 * k * T + options.count - 1) / (2 * (options.count - 1)));
-  steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
-  for (size_t k = 0; k < steps.size(); ++k)
-    if (steps[k] < 0 || steps[k] > T || (k > 0 && steps[k] < steps[k - 1]))
-      throw InvalidInput(fmt::format("kernel_evolution: step {} of the steps asked for is not in ascending order, or none of {}'s {}", steps[k], recording.folder(), T));
-  if (steps.empty()) throw InvalidInput("kernel_evolution: no steps were asked for");
-  if (steps.front() != 0) steps.insert(steps.begin(), 0);  // what all others are compared with
-  return steps;
-}
-
 /// The networks of all moments, each with the one after the next step; the run's end with the one before its last.
 std::vector<Version> versions_of(const Recording& recording, const Learner& learner, const Dataset& data, const EvolutionOptions& options) {
-  const std::vector<int64_t> steps = steps_of(recording, options);
+  const std::vector<int64_t> steps = moments_of(recording, options.steps, options.count, "kernel_evolution");
   const auto wanted = [&](int64_t s) { return std::binary_search(steps.begin(), steps.end(), s); };
   const int64_t T = recording.steps(), last = std::min(T, steps.back() + 1);
   Replay replay(recording, learner, data);
@@ -74,8 +61,8 @@ std::vector<Version> versions_of(const Recording& recording, const Learner& lear
 
 class Evolution {
  public:
-  Evolution(Model& model, const Objective& objective, const Tensors& inputs, const Tensor& targets, const EvolutionOptions& options)
-      : model_(model), objective_(objective), targets_(at::isFloatingType(targets.scalar_type()) ? targets.to(at::kDouble) : targets), options_(options) {
+  Evolution(Model& model, const Objective& objective, std::string reduction, const Tensors& inputs, const Tensor& targets, const EvolutionOptions& options)
+      : model_(model), objective_(objective), reduction_(std::move(reduction)), targets_(at::isFloatingType(targets.scalar_type()) ? targets.to(at::kDouble) : targets), options_(options) {
     for (const Tensor& t : inputs) inputs_.push_back(at::isFloatingType(t.scalar_type()) ? t.detach().to(at::kDouble) : t.detach());
   }
 
@@ -112,7 +99,7 @@ class Evolution {
   Tensor outputs(double* loss) {
     const at::AutoGradMode off(false);
     const Tensors all = model_.forward(inputs_, Mode::eval);
-    *loss = objective_.losses(all, targets_).mean().item<double>();
+    *loss = mean_loss(objective_, reduction_, all, targets_, "kernel_evolution");
     return by_example(all.at(0));
   }
 
@@ -164,6 +151,7 @@ class Evolution {
 
   Model& model_;
   const Objective& objective_;
+  std::string reduction_;
   Tensors inputs_;
   Tensor targets_;
   const EvolutionOptions& options_;
@@ -180,7 +168,7 @@ std::vector<KernelMoment> kernel_evolution(const Recording& recording, const Lea
   const OwnWeights own(learner.model);
   const std::vector<Version> versions = versions_of(recording, learner, data, options);
   const auto objective = learner.objective ? learner.objective(recording.manifest()) : make_objective(recording.manifest().objective, recording.manifest().reduction);
-  Evolution evolution(learner.model, *objective, inputs, targets, options);
+  Evolution evolution(learner.model, *objective, recording.manifest().reduction, inputs, targets, options);
   std::vector<KernelMoment> moments;
   for (const Version& v : versions) {
     moments.push_back(evolution.look(v, versions.front()));

@@ -29,18 +29,17 @@ void collect_rates(const nlohmann::json& groups, std::set<double>& rates) {
   }
 }
 
-/// η of a step. @throws InvalidInput where groups of parameters have different ones: no one time would be right for all
-double time_of(const StepRecord& record) {
+}  // namespace
+
+double time_of_step(const StepRecord& record, const char* who) {
   if (record.groups.empty()) return record.lr;
   std::set<double> rates;
   collect_rates(nlohmann::json::parse(record.groups), rates);
   if (rates.size() > 1)
-    throw InvalidInput(fmt::format("path_kernel: at step {} the optimizer's groups of parameters have different learning rates ({} to {}); ask for tangent kernels at single steps",
-                                   record.step, *rates.begin(), *rates.rbegin()));
+    throw InvalidInput(fmt::format("{}: at step {} the optimizer's groups of parameters have different learning rates ({} to {}); ask for tangent kernels at single steps",
+                                   who, record.step, *rates.begin(), *rates.rbegin()));
   return record.lr;
 }
-
-}  // namespace
 
 Tensor tangent_kernel_at(const Recording& recording, const Learner& learner, const Dataset& data, int64_t s, const Tensors& x, const Tensors& y, const TangentOptions& options) {
   if (s < 0 || s > recording.steps())
@@ -66,7 +65,7 @@ Tensor path_kernel(const Recording& recording, const Learner& learner, const Dat
     const int64_t s = replay.position(), until = std::min(s + options.every, recording.steps());
     const Tensor kernel = tangent_kernel(learner.model, x, y, quiet);
     double time = 0;
-    while (replay.position() < until) time += time_of(replay.advance().record);
+    while (replay.position() < until) time += time_of_step(replay.advance().record, "path_kernel");
     sum = sum.defined() ? sum.add_(kernel, time) : kernel * time;
     if (options.tangent.progress) options.tangent.progress("path kernel", until, recording.steps());
   }

@@ -1,9 +1,11 @@
 #include <pathkernel/kernel/tangent_blocks.h>
 
 #include <pathkernel/tangent/contraction.h>
+#include <pathkernel/tangent/example_gradients.h>
 
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
@@ -139,6 +141,26 @@ double numbers_of_block(const std::vector<FactorList>& one, int64_t block, Tange
     most = std::max(most, pairs * (1 + (form == TangentForm::full ? 2 * O * O : form == TangentForm::diagonal ? 2 * O : 2)));
   }
   return most;
+}
+
+Tensor first_output(const Tensors& outputs) { return outputs.at(0).reshape({outputs.at(0).size(0), -1}); }
+
+Jacobians::Jacobians(Model& model, const Tensors& inputs) : count(inputs.at(0).size(0)) {
+  const std::vector<FactorSet> sets = example_gradients(model, inputs, {}, first_output);
+  for (size_t l = 0; l < model.parameters().size(); ++l) {
+    of.emplace_back();
+    for (const FactorSet& set : sets) of.back().push_back(set.parameters[l]);
+  }
+}
+
+Tensor tangent_product(const Jacobians& g, const Jacobians& h, TangentForm form, at::TensorOptions options) {
+  const int64_t n = g.count, m = h.count, O = int64_t(g.of.front().size());
+  Tensor sum = at::zeros(form == TangentForm::full ? std::vector<int64_t>{n, m, O, O} : form == TangentForm::diagonal ? std::vector<int64_t>{n, m, O} : std::vector<int64_t>{n, m}, options);
+  for (size_t l = 0; l < g.of.size(); ++l) {
+    const Tensor part = tangent_block(g.of[l], &g == &h ? g.of[l] : h.of[l], n, m, form);
+    if (part.defined()) sum.add_(part);
+  }
+  return sum;
 }
 
 }  // namespace pathkernel

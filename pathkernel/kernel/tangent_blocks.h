@@ -17,4 +17,19 @@ Tensor tangent_block(const std::vector<FactorList>& g, const std::vector<FactorL
 /// Numbers that tangent_block() holds at once, beside the factors, for blocks of `block` inputs each.  @param one  the lists of a single input
 double numbers_of_block(const std::vector<FactorList>& one, int64_t block, TangentForm form);
 
+/// The numbers of a model's first output, [n, O].
+Tensor first_output(const Tensors& outputs);
+
+/// Jacobians of the first output of some inputs by all parameters, factored: [parameter][output]. In eval mode, at the model's present weights.
+class Jacobians {
+ public:
+  Jacobians(Model& model, const Tensors& inputs);
+
+  int64_t count;
+  std::vector<std::vector<FactorList>> of;
+};
+
+/// Θ of two blocks of inputs, in the form's shape: the sum of tangent_block() over all parameters.  @param options  of the result
+Tensor tangent_product(const Jacobians& g, const Jacobians& h, TangentForm form, at::TensorOptions options);
+
 }  // namespace pathkernel

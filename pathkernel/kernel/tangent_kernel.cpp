@@ -26,23 +26,6 @@ Tensors rows(const Tensors& inputs, int64_t first, int64_t count) {
   return some;
 }
 
-Tensor first_output(const Tensors& outputs) { return outputs.at(0).reshape({outputs.at(0).size(0), -1}); }
-
-/// Jacobians of a block of inputs, factored: [parameter][output].
-class Jacobians {
- public:
-  Jacobians(Model& model, const Tensors& inputs) : count(count_of(inputs)) {
-    const std::vector<FactorSet> sets = example_gradients(model, inputs, {}, first_output);
-    for (size_t l = 0; l < model.parameters().size(); ++l) {
-      of.emplace_back();
-      for (const FactorSet& set : sets) of.back().push_back(set.parameters[l]);
-    }
-  }
-
-  int64_t count;
-  std::vector<std::vector<FactorList>> of;
-};
-
 class TangentKernel {
  public:
   TangentKernel(Model& model, const Tensors& x, const Tensors& y, const TangentOptions& options)
@@ -66,7 +49,7 @@ class TangentKernel {
       for (int64_t j = 0; j < (symmetric_ ? i + 1 : m_); j += block_) {
         const bool diagonal = symmetric_ && j == i;
         const Jacobians h = diagonal ? g : Jacobians(model_, rows(y_, j, std::min(block_, m_ - j)));
-        Tensor tile = product(g, diagonal ? g : h);
+        Tensor tile = tangent_product(g, diagonal ? g : h, options_.form, options_of_result_);
         if (diagonal) tile = (tile + mirrored(tile)) * 0.5;  // a matrix product sums the two halves in different orders
         all.narrow(0, i, g.count).narrow(1, j, h.count).copy_(tile);
         if (symmetric_ && !diagonal) all.narrow(0, j, h.count).narrow(1, i, g.count).copy_(mirrored(tile));
@@ -86,15 +69,6 @@ class TangentKernel {
   Tensor mirrored(const Tensor& tile) const {
     const Tensor t = tile.transpose(0, 1);
     return options_.form == TangentForm::full ? t.transpose(2, 3) : t;
-  }
-
-  Tensor product(const Jacobians& g, const Jacobians& h) const {
-    Tensor sum = at::zeros(shape(g.count, h.count), options_of_result_);
-    for (size_t l = 0; l < g.of.size(); ++l) {
-      const Tensor part = tangent_block(g.of[l], &g == &h ? g.of[l] : h.of[l], g.count, h.count, options_.form);
-      if (part.defined()) sum.add_(part);
-    }
-    return sum;
   }
 
   /// Inputs of a block: what two of them hold of factors, what one parameter's products hold, and the result.

@@ -8,6 +8,7 @@ void init_run(pybind11::module_& m);
 void init_sweep(pybind11::module_& m);
 void init_audit(pybind11::module_& m);
 void init_tangent_kernel(pybind11::module_& m);
+void init_dynamics(pybind11::module_& m);
 void init_kernels(pybind11::module_& m);
 void init_machines(pybind11::module_& m);
 }
@@ -26,6 +27,7 @@ PYBIND11_MODULE(_engine, m) {
   pathkernel::python::init_sweep(m);
   pathkernel::python::init_audit(m);
   pathkernel::python::init_tangent_kernel(m);
+  pathkernel::python::init_dynamics(m);
   pathkernel::python::init_kernels(m);
   pathkernel::python::init_machines(m);
 }

@@ -18,6 +18,7 @@ from ._engine import InvalidInput
 from .audit import Audit
 from .averages import Average
 from .data import Data, numbers_of
+from .dynamics import Dynamics
 from .ledger import Ledger, pictures_of
 from .losses import MODULES, Loss, engine_name, of_numbers, reduction_of
 from .network import Network, keeping_state, own_random_numbers
@@ -96,7 +97,7 @@ class OwnStep:
             torch.Tensor.backward = backward
 
 
-class Run:
+class Run(Dynamics):
     """A recorded training run: made step by step, and, once it is closed, repeated, explained and asked about.
 
     Made by pathkernel.record, resume and open. As a context manager it closes itself: complete, or, where an exception (Ctrl-C) ended it,
