@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BUILD ?= build
 JOBS ?= $(shell nproc)
 
-.PHONY: help setup data build program test crash demo bench bench-python study study-audit study-deep-shallow study-looking docs fuzz sanitize clean
+.PHONY: help setup data build program test crash demo bench bench-python study study-audit study-deep-shallow study-looking study-dynamics study-lazy study-taylor study-descent study-correction docs fuzz sanitize clean
 help:
 	@echo "make demo    train and explain a network on MNIST, with pages to look at (brings and builds what is missing)"
 	@echo "make test    build, and run every test"
@@ -14,6 +14,8 @@ help:
 	@echo "make study-audit   which ranking finds planted label errors best, on MNIST and Fashion-MNIST (an hour; LIMIT=20000 takes a third)"
 	@echo "make study-deep-shallow   does depth help in kernel regimes? Bietti and Bach's experiment (an hour or more; goes on where it stopped; SIZES=1000 SPLITS=3: minutes)"
 	@echo "make study-looking   looking at kernels: a net fitted to sin, what layers do, two seeds of one net, controls"
+	@echo "make study-dynamics   lazy against active training, Taylorised networks, double descent, backward feature correction: tables and figures in runs/studies"
+	@echo "                      (or one of them: make study-lazy, study-taylor, study-descent, study-correction)"
 	@echo "make build   the program build/pathkernel; then cmake --install build --prefix DIR"
 	@echo "make docs    pages of the C++ API in build/docs"
 	@echo "make fuzz    the readers of files under a fuzzer, FUZZ_SECONDS (60) each; READERS=\"npy csv\" for some of them"
@@ -85,6 +87,12 @@ study-deep-shallow: build data
 
 study-looking: build
 	@.venv/bin/python scripts/study_looking.py $(BUILD)
+
+# How networks move while they learn (docs/dynamics.md); each some minutes. Tables and figures go to runs/studies.
+study-dynamics: study-lazy study-taylor study-descent study-correction
+
+study-lazy study-taylor study-descent study-correction: build data
+	@.venv/bin/python scripts/$(subst -,_,$@).py $(BUILD)
 
 # Wants clang, and is no part of make test, which reads the corpus without it.
 fuzz:
