@@ -101,7 +101,7 @@ TEST(Decay, FittedExponentsAreTheoryWithinTheirErrors) {
   const std::vector<Case> cases{{ZonalKernel::arc_cosine(0), 0, false, true, 1e-3}, {ZonalKernel::arc_cosine(1), 2, true, false, 1e-3},
                                 {ZonalKernel::ntk(2), 0, true, false, 1e-3}, {ZonalKernel::ntk(3), 0, true, true, 1e-3},
                                 {ZonalKernel::ntk(4), 0, true, true, 1e-3}, {ZonalKernel::ntk(5), 0, true, true, 1e-3},
-                                {ZonalKernel::nngp(3), 2, true, true, 1e-3}, {ZonalKernel::laplace(), 0, true, true, 1e-3},
+                                {ZonalKernel::nngp(3), 2, true, true, 1e-3}, {ZonalKernel::nngp(5), 2, true, true, 1e-3}, {ZonalKernel::laplace(), 0, true, true, 1e-3},
                                 {ZonalKernel::step(3), -0.5, true, true, 0.1}, {ZonalKernel::step(4), -0.75, true, true, 0.1}};
   for (const Case& c : cases)
     for (const int64_t dim : {3, 4, 5, 10}) {
