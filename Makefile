@@ -60,6 +60,7 @@ bench: build
 # A Transformer of ten million parameters, from Python; minutes.
 bench-python: build
 	@.venv/bin/python bench/transformer_bench.py $(BUILD)
+	@.venv/bin/python bench/python_share.py $(BUILD)
 	@.venv/bin/python bench/tangent_bench.py $(BUILD)
 
 # How good the certificate's E is, on real runs against fine quadrature; how far contributions foretell removals; tangent kernels beside networks on few examples; networks beside the machines they can be distilled into. Some minutes each.

@@ -61,7 +61,7 @@ void ChunkSweep::run(const AskedNetwork& final, const SweepState* kept, const st
   const int64_t K = queries_.per_input(), n = queries_.queries();
   for (int64_t k = 0; k < K; ++k) {
     const auto options_of = at::TensorOptions().dtype(options.precision).device(final.weights.front().device());
-    lanes_.emplace_back(n, shared_.recording.manifest().batch, options.convention, options_of, &shared_.tracer.coupled_passes());
+    lanes_.emplace_back(n, shared_.batch, options.convention, options_of, &shared_.tracer.coupled_passes());
     if (options.statistics) lanes_.back().share_statistics();
     columns_.push_back(at::arange(first_ * K + k, (first_ + n) * K, K, at::kLong));
   }

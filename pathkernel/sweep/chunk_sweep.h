@@ -26,6 +26,7 @@ class ChunkSweep {
     Model& model;
     const SweepOptions& options;
     Window window;
+    int64_t batch;  ///< examples of an ordinary step, for the cost model
     Tracer& tracer;
     Ledger& ledger;
     Books& books;

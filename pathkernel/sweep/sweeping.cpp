@@ -71,6 +71,7 @@ bool asks_average(const Recording& recording, const SweepOptions& options) {
 
 Sweeping::Sweeping(const Recording& recording, const Learner& learner, const Dataset& data, const Queries& queries, const SweepOptions& options)
     : recording_(recording), model_(learner.model), data_(data), queries_(queries), options_(options), window_(window_of(recording, options)),
+      batch_(recording.step(window_.from).indices.size(0)),
       average_(asks_average(recording, options)),
       tracer_(recording, learner, data, {options.precision, average_, options.path_kernel, options.statistics, options.check, options.timings, options.strict, push_memory(options)}),
       measurement_(new_measurement()) {
@@ -102,7 +103,7 @@ Ledger Sweeping::run(const Progress& progress) {
   describe_settings(ledger);
   Uncertainty uncertainty(Q);
   CorrectionShares corrections;
-  ChunkSweep::Shared shared{recording_, model_, options_, window_, tracer_, ledger, books, uncertainty, corrections};
+  ChunkSweep::Shared shared{recording_, model_, options_, window_, batch_, tracer_, ledger, books, uncertainty, corrections};
   const SweepState* kept = take_up(shared, chunk);
   const int64_t done = kept != nullptr ? int64_t(kept->number("chunks done")) : 0;
   for (int64_t c = 0; c < plan.chunks; ++c) {
@@ -188,7 +189,7 @@ void Sweeping::look(SweepPlan& plan) {
   plan.trace_bytes = per_step * plan.longest_stretch + pushed;
   plan.widest_bytes = widest * item;
   plan.gradient_bytes = plan.parameters * item;
-  plan.adjoint_bytes = item * Adjoint::numbers_per_query(step.form, step.weights, recording_.manifest().batch, options_.convention, average_, tracer_.coupled(), options_.precision);
+  plan.adjoint_bytes = item * Adjoint::numbers_per_query(step.form, step.weights, batch_, options_.convention, average_, tracer_.coupled(), options_.precision);
   const QueryPath probe(model_, rows(inputs_, 0, 1), *measurement_);  // which was asked about this input
   plan.tape_bytes = probe.at(final_.weights, final_.buffers)->tape.bytes();
   for (const QuerySet& set : queries_.sets) plan.inputs_of_sets += set.size();

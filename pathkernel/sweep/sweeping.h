@@ -39,6 +39,7 @@ class Sweeping {
   const Queries& queries_;
   const SweepOptions& options_;
   Window window_;
+  int64_t batch_;  ///< examples of an ordinary step: a manifest made from Python does not know
   bool average_;  ///< the averaged network is asked
   Tracer tracer_;
   std::unique_ptr<Measurement> measurement_;  ///< asked about the first input: K, words
