@@ -69,6 +69,7 @@ study: build
 	@.venv/bin/python scripts/study_removal.py $(BUILD)/pathkernel
 	@.venv/bin/python scripts/pictures_machines.py $(BUILD)
 	@.venv/bin/python scripts/study_distil.py $(BUILD)
+	@.venv/bin/python scripts/study_finetune.py $(BUILD)
 
 # The API's pages, from the headers. A comment that doxygen cannot make out, or a reference to what is not there, is an error.
 docs:

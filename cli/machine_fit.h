@@ -17,7 +17,7 @@ namespace pathkernel::cli {
 struct FitOptions {
   MachineDataOptions data;
   GramKernelOptions kernel;
-  std::string output, memory = "4GiB";
+  std::string output, run, at = "end", memory = "4GiB";
   double jitter = 0;
   int64_t threads = 0;
   bool no_center = false, json = false;
@@ -28,13 +28,14 @@ struct FitOptions {
 /// Examples, kernel and targets as the kinds fit them.
 struct FitProblem {
   MachineData data;
-  KernelPtr kernel;   ///< null with --gram
+  KernelPtr kernel;   ///< null with --gram and --run
+  std::unique_ptr<Model> model;         ///< of --run, with its weights at --at; null without
   Tensor targets;     ///< float64 [n, k]: numbers less `offset`, or one column a class, 1 for its own and 0 for others, less 1/classes
   Tensor offset;      ///< [k]
   MachineOptions machine;
 
   int64_t examples() const { return data.gram.defined() ? data.gram.size(0) : data.inputs.size(0); }
-  /// The Gram matrix: as given (then it is checked to be positive semi-definite), or computed.
+  /// The Gram matrix: as given (then it is checked to be positive semi-definite), or computed, of a recorded network the trace of its tangent kernel.
   Tensor gram() const;
   /// Targets as class labels. @throws InvalidInput when they are numbers
   Tensor labels(const char* kind) const;
@@ -53,6 +54,7 @@ FitKind classifier_kind();
 FitKind svm_kind();
 FitKind pca_kind();
 FitKind dynamics_kind();
+FitKind finetune_kind();
 
 /// Subcommands of `machine`.
 void add_machine_fit(CLI::App& machine);

@@ -28,7 +28,7 @@ struct Options {
 MachinePrediction predict_queries(const Options& o, const TrainedMachine& machine, const MachineData& data) {
   if (o.threads > 0) at::set_num_threads(static_cast<int>(o.threads));
   if (!data.gram.defined()) return predict_inputs(machine, data.inputs, parse_bytes(o.memory), progress_bar());
-  if (!machine.kernel.empty() && std::holds_alternative<Svm>(machine.fitted))
+  if ((!machine.kernel.empty() || machine.network) && std::holds_alternative<Svm>(machine.fitted))
     throw InvalidInput("machine: this support vector machine keeps its support vectors and their kernel; give --x or --data");
   if (machine.wants_diagonal() && !data.gram_diagonal.defined())
     throw InvalidInput(fmt::format("machine: a {} needs k(x, x) of the queries for its variance; give --gram-diagonal FILE.npy", machine.kind));
@@ -60,8 +60,8 @@ void run_predict(const Options& o) {
     if (!path.empty() && !path.ends_with(".npy")) throw InvalidInput(fmt::format("machine: the output is \"{}\", but a name that ends in .npy is expected", path));
   const TrainedMachine machine = load_machine(o.folder);
   const MachinePrediction p = predict_queries(o, machine, read_queries(o.data, machine.classes, /*wants_targets=*/false));
-  write_wanted(o.variance, p.variance, "--variance", machine, "Gaussian processes for regression do");
-  write_wanted(o.probabilities, p.probabilities, "--probabilities", machine, "gp-classifier does, and svm fitted with --probability");
+  write_wanted(o.variance, p.variance, "--variance", machine, "Gaussian processes for regression do, and exact fine-tuning");
+  write_wanted(o.probabilities, p.probabilities, "--probabilities", machine, "gp-classifier does, finetune, and svm fitted with --probability");
   write_wanted(o.outputs, squeezed(p.outputs), "--outputs", machine, "");
   const Tensor result = p.classes.defined() ? class_numbers(machine, p.classes) : squeezed(p.outputs);
   write_npy(o.output, result);

@@ -1,4 +1,4 @@
-#include <pathkernel/kernel/gram.h>
+#include <pathkernel/kernel/gram_tiles.h>
 
 #include <pathkernel/core/bytes.h>
 #include <pathkernel/core/error.h>
@@ -25,7 +25,7 @@ struct Tile { int64_t row, rows, column, columns; };
 /// Tiles of one matrix, and how many threads work on them at a time.
 struct Plan {
   std::vector<Tile> tiles;
-  int64_t threads = 1;
+  int64_t size = 1, threads = 1;
 };
 
 constexpr double in_cache = 1 << 20;            // numbers of a tile in work
@@ -35,7 +35,7 @@ double bytes_per_pair(const Kernel& kernel, const Tensor& x) { return kernel.num
 
 /// Rows of a square tile; also cuts the threads where not even small tiles fit for all of them.
 int64_t tile_size(double numbers_per_pair, double pair_bytes, int64_t rows, int64_t columns, int64_t memory, const GramOptions& options,
-                  int64_t& threads) {
+                  int64_t& threads, int64_t processes) {
   const auto fitting = [&] { return static_cast<int64_t>(std::sqrt(static_cast<double>(memory) / static_cast<double>(threads) / pair_bytes)); };
   while (threads > 1 && fitting() < 16) threads /= 2;
   const int64_t fits = fitting();
@@ -51,19 +51,20 @@ int64_t tile_size(double numbers_per_pair, double pair_bytes, int64_t rows, int6
   const double cached = std::sqrt(in_cache / numbers_per_pair);
   int64_t size = std::min(fits, std::clamp(static_cast<int64_t>(cached), smallest, largest));
   const auto count = [&] { return ((rows + size - 1) / size) * ((columns + size - 1) / size); };
-  while (size > 64 && threads > 1 && count() < 4 * threads) size /= 2;  // so that no thread waits long for the last ones
+  while (size > 64 && threads * processes > 1 && count() < 4 * threads * processes) size /= 2;  // so that no thread waits long for the last ones
   return size;
 }
 
-Plan plan(const Kernel& kernel, const Tensor& x, const Tensor& y, int64_t memory, const GramOptions& options) {
+Plan plan(const Kernel& kernel, const Tensor& x, const Tensor& y, int64_t memory, const GramOptions& options, const TileShare& share) {
   const bool symmetric = !y.defined();
   const int64_t rows = x.size(0), columns = symmetric ? rows : y.size(0);
   Plan plan;
   plan.threads = at::get_num_threads();
-  const int64_t size = tile_size(kernel.numbers_per_pair(x), bytes_per_pair(kernel, x), rows, columns, memory, options, plan.threads);
-  for (int64_t row = 0; row < rows; row += size)
-    for (int64_t column = 0; column < columns && !(symmetric && column > row); column += size)
-      plan.tiles.push_back({row, std::min(size, rows - row), column, std::min(size, columns - column)});
+  plan.size = tile_size(kernel.numbers_per_pair(x), bytes_per_pair(kernel, x), rows, columns, memory, options, plan.threads, share.of);
+  int64_t number = 0;
+  for (int64_t row = 0; row < rows; row += plan.size)
+    for (int64_t column = 0; column < columns && !(symmetric && column > row); column += plan.size)
+      if (number++ % share.of == share.first) plan.tiles.push_back({row, std::min(plan.size, rows - row), column, std::min(plan.size, columns - column)});
   return plan;
 }
 
@@ -94,8 +95,28 @@ void compute(const Kernel& kernel, const Tensor& x, const Tensor& y, const Tile&
   if (!y.defined() && !diagonal) out.narrow(0, tile.column, tile.columns).narrow(1, tile.row, tile.rows).copy_(values.t());
 }
 
-void fill(const Kernel& kernel, const Tensor& x, const Tensor& y, Tensor out, int64_t memory, const GramOptions& options) {
-  const Plan work = plan(kernel, x, y, memory, options);
+int64_t bytes_of(const Tensor& x, const Tensor& y) {
+  const double bytes = static_cast<double>(x.size(0)) * static_cast<double>((y.defined() ? y : x).size(0)) * static_cast<double>(x.element_size());
+  return bytes < 9e18 ? static_cast<int64_t>(bytes) : std::numeric_limits<int64_t>::max();
+}
+
+}  // namespace
+
+int64_t gram_tile(const Kernel& kernel, const Tensor& x, const Tensor& y, int64_t memory, const GramOptions& options, const TileShare& share) {
+  return plan(kernel, x, y, memory, options, share).size;
+}
+
+int64_t gram_bytes(const Tensor& x, const Tensor& y, const GramOptions& options) {
+  const int64_t bytes = bytes_of(x, y);
+  if (bytes > options.memory - options.memory / 8)
+    throw InvalidInput(fmt::format("gram: the matrix of {} x {} numbers takes {}, and an eighth of the {} allowed is kept for computing; allow more "
+                                   "memory, or write it to a file as it is computed (gram_to_npy)",
+                                   x.size(0), (y.defined() ? y : x).size(0), print_bytes(bytes), print_bytes(options.memory)));
+  return bytes;
+}
+
+void fill_gram(const Kernel& kernel, const Tensor& x, const Tensor& y, Tensor out, int64_t memory, const GramOptions& options, const TileShare& share) {
+  const Plan work = plan(kernel, x, y, memory, options, share);
   try_one_pair(kernel, x, y);
   const auto total = static_cast<int64_t>(work.tiles.size());
   std::atomic<int64_t> next{0};
@@ -115,27 +136,16 @@ void fill(const Kernel& kernel, const Tensor& x, const Tensor& y, Tensor out, in
       throw;
     }
   };
-  if (work.threads == 1 || total == 1) return worker(0, 1);
+  if (work.threads == 1 || total <= 1) return worker(0, 1);
   at::parallel_for(0, std::min(work.threads, total), 1, worker);  // operations within run on their own thread alone
 }
-
-int64_t bytes_of(const Tensor& x, const Tensor& y) {
-  const double bytes = static_cast<double>(x.size(0)) * static_cast<double>((y.defined() ? y : x).size(0)) * static_cast<double>(x.element_size());
-  return bytes < 9e18 ? static_cast<int64_t>(bytes) : std::numeric_limits<int64_t>::max();
-}
-
-}  // namespace
 
 Tensor gram_matrix(const Kernel& kernel, const Tensor& x, const Tensor& y, const GramOptions& options) {
   const at::NoGradGuard no_grad;
   kernel.check(x, y);
-  const int64_t bytes = bytes_of(x, y);
-  if (bytes > options.memory - options.memory / 8)
-    throw InvalidInput(fmt::format("gram: the matrix of {} x {} numbers takes {}, and an eighth of the {} allowed is kept for computing; allow more "
-                                   "memory, or write it to a file as it is computed (gram_to_npy)",
-                                   x.size(0), (y.defined() ? y : x).size(0), print_bytes(bytes), print_bytes(options.memory)));
+  const int64_t bytes = gram_bytes(x, y, options);
   const Tensor out = at::empty({x.size(0), (y.defined() ? y : x).size(0)}, x.options());
-  fill(kernel, x, y, out, options.memory - bytes, options);
+  fill_gram(kernel, x, y, out, options.memory - bytes, options);
   return out;
 }
 
@@ -143,7 +153,7 @@ void gram_to_npy(const Kernel& kernel, const Tensor& x, const Tensor& y, const s
   const at::NoGradGuard no_grad;
   kernel.check(x, y);
   MappedNpy file(path, {x.size(0), (y.defined() ? y : x).size(0)}, x.scalar_type());
-  fill(kernel, x, y, file.tensor(), options.memory, options);
+  fill_gram(kernel, x, y, file.tensor(), options.memory, options);
   file.commit();
 }
 

@@ -3,12 +3,11 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/model/own_weights.h>
 #include <pathkernel/record/replay.h>
+#include <pathkernel/record/step_rate.h>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <set>
 
 namespace pathkernel {
 namespace {
@@ -21,25 +20,9 @@ int64_t checkpoint_before(const Recording& recording, int64_t s) {
   return last;
 }
 
-/// Adds the learning rates of a step's groups of parameters.
-void collect_rates(const nlohmann::json& groups, std::set<double>& rates) {
-  for (const auto& [key, value] : groups.items()) {
-    if (value.is_structured()) collect_rates(value, rates);
-    else if (key == "lr" && value.is_number()) rates.insert(value.get<double>());
-  }
-}
-
 }  // namespace
 
-double time_of_step(const StepRecord& record, const char* who) {
-  if (record.groups.empty()) return record.lr;
-  std::set<double> rates;
-  collect_rates(nlohmann::json::parse(record.groups), rates);
-  if (rates.size() > 1)
-    throw InvalidInput(fmt::format("{}: at step {} the optimizer's groups of parameters have different learning rates ({} to {}); ask for tangent kernels at single steps",
-                                   who, record.step, *rates.begin(), *rates.rbegin()));
-  return record.lr;
-}
+double time_of_step(const StepRecord& record, const char* who) { return step_rate(record, who); }
 
 Tensor tangent_kernel_at(const Recording& recording, const Learner& learner, const Dataset& data, int64_t s, const Tensors& x, const Tensors& y, const TangentOptions& options) {
   if (s < 0 || s > recording.steps())

@@ -14,6 +14,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <memory>
 
 namespace pathkernel {
 namespace {
@@ -45,11 +47,13 @@ class TangentKernel {
     int64_t done = 0;
     const int64_t pairs = symmetric_ ? blocks_n * (blocks_n + 1) / 2 : blocks_n * blocks_m;
     for (int64_t i = 0; i < n_; i += block_) {
-      const Jacobians g(model_, rows(x_, i, std::min(block_, n_ - i)));
+      const std::shared_ptr<const Jacobians> of_row = symmetric_ ? of_column(i) : jacobians(x_, n_, i);
+      const Jacobians& g = *of_row;
       for (int64_t j = 0; j < (symmetric_ ? i + 1 : m_); j += block_) {
         const bool diagonal = symmetric_ && j == i;
-        const Jacobians h = diagonal ? g : Jacobians(model_, rows(y_, j, std::min(block_, m_ - j)));
-        Tensor tile = tangent_product(g, diagonal ? g : h, options_.form, options_of_result_);
+        const std::shared_ptr<const Jacobians> of_other = diagonal ? of_row : of_column(j);
+        const Jacobians& h = *of_other;
+        Tensor tile = tangent_product(g, h, options_.form, options_of_result_);
         if (diagonal) tile = (tile + mirrored(tile)) * 0.5;  // a matrix product sums the two halves in different orders
         all.narrow(0, i, g.count).narrow(1, j, h.count).copy_(tile);
         if (symmetric_ && !diagonal) all.narrow(0, j, h.count).narrow(1, i, g.count).copy_(mirrored(tile));
@@ -60,6 +64,18 @@ class TangentKernel {
   }
 
  private:
+  std::shared_ptr<const Jacobians> jacobians(const Tensors& inputs, int64_t all, int64_t first) const {
+    return std::make_shared<const Jacobians>(model_, rows(inputs, first, std::min(block_, all - first)));
+  }
+
+  /// Of a block of columns, which every block of rows meets: kept where all of them fit beside the rest.
+  std::shared_ptr<const Jacobians> of_column(int64_t first) {
+    if (!keeps_) return jacobians(y_, m_, first);
+    std::shared_ptr<const Jacobians>& kept = kept_[first];
+    if (!kept) kept = jacobians(y_, m_, first);
+    return kept;
+  }
+
   std::vector<int64_t> shape(int64_t n, int64_t m) const {
     if (options_.form == TangentForm::full) return {n, m, O_, O_};
     if (options_.form == TangentForm::diagonal) return {n, m, O_};
@@ -72,17 +88,17 @@ class TangentKernel {
   }
 
   /// Inputs of a block: what two of them hold of factors, what one parameter's products hold, and the result.
-  int64_t size_of_blocks(int64_t element) const {
+  int64_t size_of_blocks(int64_t element) {
     const Jacobians one(model_, rows(x_, 0, 1));
     int64_t result = element;
     for (const int64_t size : shape(n_, m_)) result *= size;
+    double factors = 0;  // numbers, of an input
+    for (const std::vector<FactorList>& lists : one.of)
+      for (const FactorList& list : lists)
+        for (const Factor& f : list) factors += double(f.left.numel()) + (f.right.defined() ? double(f.right.numel()) : 0.0);
     const auto bytes = [&](int64_t block) {
-      double most = 0, factors = 0;
-      for (const std::vector<FactorList>& lists : one.of) {
-        most = std::max(most, numbers_of_block(lists, block, options_.form));
-        for (const FactorList& list : lists)
-          for (const Factor& f : list) factors += double(f.left.numel()) + (f.right.defined() ? double(f.right.numel()) : 0.0);
-      }
+      double most = 0;
+      for (const std::vector<FactorList>& lists : one.of) most = std::max(most, numbers_of_block(lists, block, options_.form));
       return double(result) + double(element) * (most + 2 * double(block) * factors);
     };
     const auto fits = [&](int64_t block) { return bytes(block) <= double(options_.memory); };
@@ -93,6 +109,7 @@ class TangentKernel {
     int64_t block = options_.block > 0 ? options_.block : std::min<int64_t>(256, std::max(n_, m_));
     if (options_.block > 0 && !fits(block)) throw InvalidInput(fmt::format("tangent_kernel: blocks of {} inputs take {}, but {} are allowed; make them smaller", block, print_bytes(int64_t(bytes(block))), print_bytes(options_.memory)));
     while (!fits(block)) block = (block + 1) / 2;
+    keeps_ = bytes(block) + double(element) * factors * double(m_) <= double(options_.memory);
     return block;
   }
 
@@ -119,6 +136,8 @@ class TangentKernel {
   bool symmetric_;
   const TangentOptions& options_;
   int64_t n_, m_, O_ = 0, block_ = 0;
+  bool keeps_ = false;
+  std::map<int64_t, std::shared_ptr<const Jacobians>> kept_;
   at::TensorOptions options_of_result_;
 };
 

@@ -77,22 +77,25 @@ Tensor kernel_product(const Kernel& kernel, const Tensor& x, const Tensor& V, do
   return product;
 }
 
-PivotedCholesky pivoted_cholesky(const Kernel& kernel, const Tensor& x, int64_t rank) {
-  const int64_t n = x.size(0), most = std::min(rank, n);
-  Tensor left = gram_diagonal(kernel, x).to(at::kDouble), L = at::zeros({n, most}, left.options());
+PivotedCholesky pivoted_cholesky(const Tensor& diagonal, const std::function<Tensor(int64_t)>& column, int64_t rank) {
+  const int64_t n = diagonal.size(0), most = std::min(rank, n);
+  Tensor left = diagonal.to(at::kDouble).clone(), L = at::zeros({n, most}, left.options());
   const double trace = left.sum().item<double>(), floor = static_cast<double>(n) * std::numeric_limits<double>::epsilon() * left.max().item<double>();
   int64_t k = 0;
   for (; k < most; ++k) {
     const int64_t pivot = left.argmax().item<int64_t>();
     const double largest = left[pivot].item<double>();
     if (largest <= floor) break;
-    const Tensor row = gram_matrix(kernel, x, x.narrow(0, pivot, 1)).to(at::kDouble).squeeze(1);
-    const Tensor column = (row - L.narrow(1, 0, k).mv(L[pivot].narrow(0, 0, k))) / std::sqrt(largest);
-    L.select(1, k).copy_(column);
-    left = (left - column.square()).clamp_min(0);
+    const Tensor next = (column(pivot).to(at::kDouble) - L.narrow(1, 0, k).mv(L[pivot].narrow(0, 0, k))) / std::sqrt(largest);
+    L.select(1, k).copy_(next);
+    left = (left - next.square()).clamp_min(0);
     left[pivot].fill_(0);
   }
   return {L.narrow(1, 0, k), left.sum().item<double>() / trace};
+}
+
+PivotedCholesky pivoted_cholesky(const Kernel& kernel, const Tensor& x, int64_t rank) {
+  return pivoted_cholesky(gram_diagonal(kernel, x), [&](int64_t pivot) { return gram_matrix(kernel, x, x.narrow(0, pivot, 1)).squeeze(1); }, rank);
 }
 
 LinearMap PivotedCholesky::inverse_with(double lambda) const {

@@ -41,6 +41,8 @@ struct PivotedCholesky {
   /// (LLᵀ + λI)⁻¹v, by Woodbury's identity. @param lambda  > 0
   LinearMap inverse_with(double lambda) const;
 };
+/// @param diagonal  of K, [n]   @param column  the column of K with this number, [n]
+PivotedCholesky pivoted_cholesky(const Tensor& diagonal, const std::function<Tensor(int64_t)>& column, int64_t rank);
 PivotedCholesky pivoted_cholesky(const Kernel& kernel, const Tensor& x, int64_t rank);
 
 struct RidgeByCg {

@@ -1,6 +1,7 @@
 #include <pathkernel/machine/laplace.h>
 
 #include <pathkernel/core/error.h>
+#include <pathkernel/machine/expectations.h>
 #include <pathkernel/machine/svm.h>
 
 #include <ATen/ops/eye.h>
@@ -8,7 +9,6 @@
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
-#include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
 #include <cmath>
@@ -18,21 +18,6 @@ namespace pathkernel {
 namespace {
 
 constexpr const char* who = "Laplace classification";
-
-/// E σ(mean + √variance·z), [m]: the trapezium rule over |z| ≤ 9, whose error falls exponentially with the step times the deviation.
-Tensor expected_sigmoid(const Tensor& mean, const Tensor& variance) {
-  const Tensor deviation = variance.sqrt();
-  const double step = std::min(0.05, 0.8 / std::max(1e-9, deviation.max().item<double>()));  // poles of σ lie π off the real line
-  const auto half = static_cast<int64_t>(std::ceil(9 / step));
-  Tensor sum = at::zeros_like(mean);
-  double total = 0;
-  for (int64_t j = -half; j <= half; ++j) {
-    const double z = static_cast<double>(j) * step, weight = std::exp(-z * z / 2);
-    sum += weight * at::sigmoid(mean + deviation * z);
-    total += weight;
-  }
-  return sum / total;
-}
 
 struct Mode {
   Tensor f, a, pi, root;

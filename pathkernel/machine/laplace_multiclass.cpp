@@ -1,15 +1,13 @@
 #include <pathkernel/machine/laplace.h>
 
 #include <pathkernel/core/error.h>
-#include <pathkernel/core/random.h>
+#include <pathkernel/machine/expectations.h>
 #include <pathkernel/machine/svm.h>
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/randn.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
@@ -87,20 +85,7 @@ Tensor LaplaceMulticlass::covariance(const Tensor& K_x, const Tensor& k_xx) cons
 }
 
 EstimatedProbabilities LaplaceMulticlass::probabilities(const Tensor& K_x, const Tensor& k_xx, int64_t draws, uint64_t seed) const {
-  if (draws < 4) throw InvalidInput(fmt::format("{}: {} draws; an estimate with an error needs at least 4", who, draws));
-  const Tensor center = mean(K_x), spread = covariance(K_x, k_xx);
-  const int64_t m = center.size(0), C = center.size(1), pairs = draws / 2;
-  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(stream_seed(seed, Stream::sampling, 2));
-  const Tensor z = at::randn({pairs, C}, generator, center.options());
-  EstimatedProbabilities result{at::empty({m, C}, center.options()), at::empty({m, C}, center.options())};
-  for (int64_t q = 0; q < m; ++q) {
-    const EigenDecomposition e = eigen_decomposition(spread[q], who);
-    const Tensor moved = z.mm((e.vectors * e.values.sqrt()).t());
-    const Tensor p = (at::softmax(center[q] + moved, 1) + at::softmax(center[q] - moved, 1)) / 2;  // of a pair z, −z
-    result.mean[q].copy_(p.mean(0));
-    result.standard_error[q].copy_(((p - p.mean(0)).square().sum(0) / static_cast<double>(pairs * (pairs - 1))).sqrt());
-  }
-  return result;
+  return expected_softmax(mean(K_x), covariance(K_x, k_xx), draws, seed);
 }
 
 LaplaceMulticlass fit_laplace_multiclass(const Tensor& K, const Tensor& labels, int64_t classes, const LaplaceOptions& options) {

@@ -88,6 +88,40 @@ void visit_tensors(Visitor& v, FourierExpansion& m) {
   m.seed = static_cast<uint64_t>(seed);
 }
 
+template <class Visitor>
+void visit_tensors(Visitor& v, Finetuned& m) {
+  v.tensor("alpha", m.alpha, "nO");
+  v.tensor("mean", m.offset, "O");
+  v.tensor("change", m.change, "P");
+  v.optional("factor", m.factor.L, "rr");
+  v.optional("root", m.H, "nOO");
+  for (const auto& [name, value] : {std::pair("prior", &m.prior), std::pair("noise", &m.noise), std::pair("log_evidence", &m.log_evidence), std::pair("jitter", &m.factor.jitter),
+                                    std::pair("residual", &m.residual), std::pair("unexplained", &m.unexplained)})
+    v.number(name, *value);
+  v.count("iterations", m.iterations);
+  for (const auto& [name, flag] : {std::pair("is_classes", &m.classes), std::pair("from_network", &m.from_network), std::pair("converged", &m.converged)}) {
+    int64_t whole = *flag ? 1 : 0;
+    v.count(name, whole);
+    *flag = whole != 0;
+  }
+}
+
+constexpr const char* parameter_prefix = "network.parameter.";
+constexpr const char* buffer_prefix = "network.buffer.";
+
+void add_network(NamedTensors& list, const KeptNetwork& network) {
+  for (const auto& [name, tensor] : network.parameters) list.push_back({parameter_prefix + name, tensor});
+  for (const auto& [name, tensor] : network.buffers) list.push_back({buffer_prefix + name, tensor});
+}
+
+KeptNetwork network_in(const SafetensorsFile& file, const std::string& specification) {
+  KeptNetwork network{specification, {}, {}};
+  for (const auto& [name, tensor] : file.tensors)
+    for (const auto& [prefix, list] : {std::pair(std::string(parameter_prefix), &network.parameters), std::pair(std::string(buffer_prefix), &network.buffers)})
+      if (name.starts_with(prefix)) list->push_back({name.substr(prefix.size()), tensor});
+  return network;
+}
+
 class Writer {
  public:
   void tensor(const char* name, Tensor& t, const char*) { list.push_back({name, t}); }
@@ -134,7 +168,7 @@ class Reader {
 };
 
 TrainedMachine::Fitted empty_of(const std::string& type, const Reader& reader) {
-  const TrainedMachine::Fitted all[] = {KernelExpansion{}, GaussianProcess{}, LaplaceBinary{}, LaplaceMulticlass{}, Svm{}, KernelPca{}, FourierExpansion{}};
+  const TrainedMachine::Fitted all[] = {KernelExpansion{}, GaussianProcess{}, LaplaceBinary{}, LaplaceMulticlass{}, Svm{}, KernelPca{}, FourierExpansion{}, Finetuned{}};
   for (const TrainedMachine::Fitted& one : all)
     if (type == TrainedMachine::type_of(one)) return one;
   reader.refuse(fmt::format("there is no machine of the type '{}'", type));
@@ -156,7 +190,12 @@ void check(const TrainedMachine& machine, const Reader& reader) {
     reader.refuse("the classes' names do not fit the machine");
   if (machine.offset.defined() ? machine.offset.dim() != 1 : machine.fitted.index() <= 1 || std::holds_alternative<FourierExpansion>(machine.fitted))
     reader.refuse("the offset does not fit the machine");
-  if (machine.columns() > 0 && !machine.kernel.empty() && (!machine.inputs.defined() || machine.inputs.dim() < 2 || machine.inputs.size(0) != machine.columns()))
+  if (const auto* f = std::get_if<Finetuned>(&machine.fitted)) {
+    const int64_t rows = f->alpha.numel(), weights = machine.network ? count_numbers(machine.network->parameters) : 0;
+    if (!machine.network || f->change.numel() != weights || (f->exact() && f->factor.L.size(0) != rows) || (f->classes && !f->H.defined()))
+      reader.refuse("the fit does not go with its network");
+  }
+  if (machine.columns() > 0 && (!machine.kernel.empty() || machine.network) && (!machine.inputs.defined() || machine.inputs.dim() < 2 || machine.inputs.size(0) != machine.columns()))
     reader.refuse("the examples do not fit the machine");
 }
 
@@ -164,7 +203,7 @@ void check(const TrainedMachine& machine, const Reader& reader) {
 TrainedMachine as_written(const TrainedMachine& machine) {
   TrainedMachine out = machine;
   const auto* svm = std::get_if<Svm>(&machine.fitted);
-  if (svm == nullptr || machine.kernel.empty()) return out;
+  if (svm == nullptr || (machine.kernel.empty() && !machine.network)) return out;
   if (machine.inputs.size(0) == svm->examples) out.inputs = machine.inputs.index_select(0, svm->support);
   out.fitted = svm->compact();
   return out;
@@ -178,9 +217,11 @@ void save_machine(const std::string& folder, const TrainedMachine& machine) {
   std::visit([&](auto& fitted) { visit_tensors(writer, fitted); }, m.fitted);
   if (m.offset.defined()) writer.list.push_back({"offset", m.offset});
   if (m.inputs.defined()) writer.list.push_back({"inputs", m.inputs});
-  const std::map<std::string, std::string> metadata = {{"format", format_name}, {"version", format_version}, {"type", TrainedMachine::type_of(m.fitted)}, {"kind", m.kind},
+  if (m.network) add_network(writer.list, *m.network);
+  std::map<std::string, std::string> metadata = {{"format", format_name}, {"version", format_version}, {"type", TrainedMachine::type_of(m.fitted)}, {"kind", m.kind},
                                                        {"kernel", m.kernel}, {"classes", nlohmann::json(m.classes).dump()},
                                                        {"numbers", nlohmann::json(m.numbers).dump()}, {"hash", hex(hash_of(values(writer.list)))}};
+  if (m.network) metadata["network"] = m.network->specification;
   MadeFolder made(folder);
   write_safetensors(path_in(folder), writer.list, metadata);
   made.keep();
@@ -213,6 +254,7 @@ TrainedMachine load_machine(const std::string& folder) {
   std::visit([&](auto& fitted) { visit_tensors(reader, fitted); }, machine.fitted);
   if (file.has("offset")) machine.offset = file.at("offset");
   if (file.has("inputs")) machine.inputs = file.at("inputs");
+  if (const auto specification = file.metadata.find("network"); specification != file.metadata.end()) machine.network = network_in(file, specification->second);
   check(machine, reader);
   return machine;
 }

@@ -2,6 +2,10 @@
 
 #include <pathkernel/core/error.h>
 #include <pathkernel/kernel/gram.h>
+#include <pathkernel/kernel/linearised.h>
+#include <pathkernel/kernel/tangent_kernel.h>
+#include <pathkernel/model/architectures.h>
+#include <pathkernel/model/in_float64.h>
 
 #include <ATen/ops/cat.h>
 #include <fmt/format.h>
@@ -49,10 +53,63 @@ MachinePrediction from_features(const TrainedMachine& machine, const FourierExpa
   return p;
 }
 
+template <class Predict>
+MachinePrediction in_pieces(const Tensor& x, int64_t rows, const Progress& progress, const Predict& of_block) {
+  std::vector<MachinePrediction> parts;
+  for (int64_t begin = 0; begin < x.size(0); begin += rows) {
+    parts.push_back(of_block(x.narrow(0, begin, std::min(rows, x.size(0) - begin))));
+    if (progress) progress("predictions", std::min(begin + rows, x.size(0)), x.size(0));
+  }
+  if (parts.empty()) throw InvalidInput("machine: no inputs were given");
+  return joined(parts);
+}
+
+/// With the tangent kernel of the network that the machine keeps.
+MachinePrediction through_network(const TrainedMachine& machine, const Tensor& x, int64_t memory, const Progress& progress) {
+  if (!x.defined() || x.dim() < 2 || x.sizes().slice(1) != machine.inputs.sizes().slice(1))
+    throw InvalidInput(fmt::format("{}: inputs are {}, but the machine was fitted to {}", machine.kind, describe(x), describe(machine.inputs)));
+  const std::unique_ptr<Model> model = machine.network->make();
+  constexpr int64_t rows = 1000;
+  return in_pieces(x, rows, progress, [&](const Tensor& block) {
+    if (const auto* fit = std::get_if<Finetuned>(&machine.fitted)) return predict_finetuned(machine, *model, {machine.inputs}, {block}, fit->exact(), memory);
+    return predict(machine, network_gram(*model, block, machine.inputs, memory / 2), machine.wants_diagonal() ? network_diagonal(*model, block, memory / 2) : Tensor());
+  });
+}
+
 }  // namespace
 
+KeptNetwork KeptNetwork::of(const Model& model) {
+  const auto kept = [](const NamedTensors& all) {
+    NamedTensors copied;
+    for (const NamedTensor& t : all) copied.push_back({t.name, t.tensor.detach().clone()});
+    return copied;
+  };
+  return {model.specification(), kept(model.parameters()), kept(model.buffers())};
+}
+
+std::unique_ptr<Model> KeptNetwork::make() const {
+  if (specification.empty() || specification.starts_with("python:"))
+    throw InvalidInput(fmt::format("machine: its network is {}, which only the program that fitted it can build; ask it there (in Python: pathkernel.machines)",
+                                   specification.empty() ? "a module of another program" : "Python's " + specification.substr(7)));
+  std::unique_ptr<Model> model = make_model(specification, parameters.empty() ? at::kDouble : parameters[0].tensor.scalar_type());
+  model->bind_parameters(values(parameters));
+  model->bind_buffers(values(buffers));
+  return model;
+}
+
+Tensor network_gram(Model& model, const Tensor& x, const Tensor& y, int64_t memory, const Progress& progress) {
+  const InFloat64 bound(model);
+  return tangent_kernel(model, InFloat64::inputs({x}), y.defined() ? InFloat64::inputs({y}) : Tensors(), {.form = TangentForm::trace, .memory = memory, .progress = progress});
+}
+
+Tensor network_diagonal(Model& model, const Tensor& x, int64_t memory) {
+  const InFloat64 bound(model);
+  const Linearised net(model, InFloat64::inputs({x}), memory);
+  return net.diagonal().view({net.examples(), net.outputs()}).sum(1);
+}
+
 const char* TrainedMachine::type_of(const Fitted& fitted) {
-  static constexpr const char* names[] = {"expansion", "gaussian_process", "laplace_binary", "laplace_multiclass", "svm", "kernel_pca", "fourier_expansion"};
+  static constexpr const char* names[] = {"expansion", "gaussian_process", "laplace_binary", "laplace_multiclass", "svm", "kernel_pca", "fourier_expansion", "finetuned"};
   return names[fitted.index()];
 }
 
@@ -60,7 +117,7 @@ int64_t TrainedMachine::columns() const {
   return std::visit(overloaded{[](const KernelExpansion& m) { return m.alpha.size(0); }, [](const GaussianProcess& m) { return m.alpha.size(0); },
                                [](const LaplaceBinary& m) { return m.mode.size(0); }, [](const LaplaceMulticlass& m) { return m.mode.size(1); },
                                [](const Svm& m) { return m.examples; }, [](const KernelPca& m) { return m.directions.size(0); },
-                               [](const FourierExpansion&) { return int64_t{0}; }},
+                               [](const FourierExpansion&) { return int64_t{0}; }, [](const Finetuned& m) { return m.alpha.size(0); }},
                     fitted);
 }
 
@@ -91,12 +148,14 @@ MachinePrediction predict(const TrainedMachine& machine, const Tensor& K_x, cons
                           if (m.sigmoids.defined()) p.probabilities = m.probabilities(K_x);
                         },
                         [&](const KernelPca& m) { p.outputs = m.transform(K_x); },
-                        [&](const FourierExpansion&) { throw InvalidInput("random features: they take inputs, not a kernel matrix"); }},
+                        [&](const FourierExpansion&) { throw InvalidInput("random features: they take inputs, not a kernel matrix"); },
+                        [&](const Finetuned&) { throw InvalidInput("fine-tuning: it takes inputs, not a kernel matrix"); }},
              machine.fitted);
   return p;
 }
 
 MachinePrediction predict_inputs(const TrainedMachine& machine, const Tensor& x, int64_t memory, const Progress& progress) {
+  if (machine.network) return through_network(machine, x, memory, progress);
   if (machine.kernel.empty())
     throw InvalidInput(fmt::format("{}: this machine was fitted on a Gram matrix from elsewhere; give the kernel between queries and its {} examples", machine.kind,
                                    machine.columns()));
@@ -105,13 +164,25 @@ MachinePrediction predict_inputs(const TrainedMachine& machine, const Tensor& x,
   kernel->check(x, machine.inputs);
   const GramOptions gram{.memory = memory / 2};
   const int64_t rows = std::clamp<int64_t>(memory / 8 / 8 / machine.columns(), 1, x.size(0));
-  std::vector<MachinePrediction> parts;
-  for (int64_t begin = 0; begin < x.size(0); begin += rows) {
-    const Tensor block = x.narrow(0, begin, std::min(rows, x.size(0) - begin));
-    parts.push_back(predict(machine, gram_matrix(*kernel, block, machine.inputs, gram), machine.wants_diagonal() ? gram_diagonal(*kernel, block, gram) : Tensor()));
-    if (progress) progress("predictions", begin + block.size(0), x.size(0));
-  }
-  return joined(parts);
+  return in_pieces(x, rows, progress, [&](const Tensor& block) {
+    return predict(machine, gram_matrix(*kernel, block, machine.inputs, gram), machine.wants_diagonal() ? gram_diagonal(*kernel, block, gram) : Tensor());
+  });
+}
+
+MachinePrediction predict_finetuned(const TrainedMachine& machine, Model& model, const Tensors& examples, const Tensors& x, bool variance, int64_t memory) {
+  const auto* fit = std::get_if<Finetuned>(&machine.fitted);
+  if (fit == nullptr || !machine.network) throw InvalidInput(fmt::format("{}: this machine is no fine-tuned network", machine.kind));
+  const OwnWeights own(model);
+  model.bind_parameters(values(machine.network->parameters));
+  model.bind_buffers(values(machine.network->buffers));
+  const FinetunedPrediction f = predict(model, *fit, examples, x, variance, memory);
+  MachinePrediction p;
+  p.outputs = f.outputs;
+  p.probabilities = f.probabilities;
+  p.probability_error = f.probability_error;
+  if (f.covariance.defined()) p.variance = f.covariance.diagonal(0, 1, 2).clamp_min(0);
+  if (fit->classes) p.classes = f.outputs.size(1) == 1 ? f.outputs.squeeze(1).gt(0).to(at::kLong) : f.outputs.argmax(1);
+  return p;
 }
 
 Score score(const TrainedMachine& machine, const MachinePrediction& prediction, const Tensor& targets) {
@@ -133,8 +204,11 @@ Score score(const TrainedMachine& machine, const MachinePrediction& prediction, 
   s.root_mean_square = std::sqrt(error.square().mean().item<double>());
   const double spread = (y - y.mean(0)).square().sum().item<double>();
   if (spread > 0) s.r_squared = 1 - error.square().sum().item<double>() / spread;
-  if (const auto* gp = std::get_if<GaussianProcess>(&machine.fitted); gp != nullptr && gp->noise > 0) {
-    const Tensor variance = (prediction.variance + gp->noise).unsqueeze(1);
+  const auto* gp = std::get_if<GaussianProcess>(&machine.fitted);
+  const auto* finetuned = std::get_if<Finetuned>(&machine.fitted);
+  const double noise = gp != nullptr ? gp->noise : finetuned != nullptr ? finetuned->noise : 0;
+  if (noise > 0 && prediction.variance.defined()) {
+    const Tensor variance = (prediction.variance + noise).view({s.examples, -1});
     s.log_density = -0.5 * (error.square() / variance + (2 * std::numbers::pi * variance).log()).sum(1).mean().item<double>();
   }
   return s;

@@ -2,10 +2,13 @@
 
 #include <pathkernel/core/error.h>
 #include <pathkernel/kernel/classical.h>
+#include <pathkernel/kernel/distributed_gram.h>
 #include <pathkernel/kernel/gram.h>
 #include <pathkernel/kernel/network.h>
 #include <pathkernel/kernel/random_features.h>
 #include <pathkernel/machine/feature_ridge.h>
+
+#include <torch/csrc/distributed/c10d/GroupRegistry.hpp>
 
 #include "progress.h"
 
@@ -51,6 +54,12 @@ void add_kernel(py::module_& m) {
              const py::gil_scoped_release released;
              return gram_matrix(k, x, or_undefined(y), options);
            }, py::arg("x"), py::arg("y") = py::none(), py::arg("memory") = memory, py::arg("progress") = py::none(), "K(x, y) in tiles, on all threads")
+      .def("matrix_of_group", [](const Kernel& k, const std::string& group, const Tensor& x, const std::optional<Tensor>& y, int64_t memory, const py::object& progress) {
+             const GramOptions options{.memory = memory, .progress = progress_from(progress)};
+             const py::gil_scoped_release released;
+             return gram_matrix(k, x, or_undefined(y), *c10d::resolve_process_group(group), options);
+           }, py::arg("group"), py::arg("x"), py::arg("y") = py::none(), py::arg("memory") = memory, py::arg("progress") = py::none(),
+           "the same by all processes of a group of torch.distributed, by its name")
       .def("write", [](const Kernel& k, const std::string& path, const Tensor& x, const std::optional<Tensor>& y, int64_t memory, const py::object& progress) {
              const GramOptions options{.memory = memory, .progress = progress_from(progress)};
              const py::gil_scoped_release released;

@@ -45,6 +45,9 @@ struct PartsOfMachine {
     put(d, "gap", m.gap);
   }
   void operator()(const KernelPca& m) { put(d, "directions", m.directions), put(d, "variances", m.variances), put(d, "explained", m.explained); }
+  void operator()(const Finetuned& m) {
+    put(d, "alpha", m.alpha), put(d, "change", m.change), put(d, "mean", m.offset), d["exact"] = m.exact(), d["classes"] = m.classes, d["from_network"] = m.from_network;
+  }
   void operator()(const FourierExpansion& m) { put(d, "weights", m.weights), d["directions"] = m.directions, d["seed"] = m.seed; }
 };
 
@@ -73,6 +76,13 @@ void add_machine(py::module_& m) {
       .def_readwrite("numbers", &TrainedMachine::numbers)
       .def_property("inputs", optional_tensor(&TrainedMachine::inputs), [](TrainedMachine& t, const Tensor& x) { t.inputs = x; })
       .def_property("offset", optional_tensor(&TrainedMachine::offset), [](TrainedMachine& t, const Tensor& x) { t.offset = x; })
+      .def_property_readonly("network", [](const TrainedMachine& t) -> py::object {
+        if (!t.network) return py::none();
+        py::dict tensors;
+        for (const NamedTensors* list : {&t.network->parameters, &t.network->buffers})
+          for (const auto& [name, tensor] : *list) tensors[py::str(name)] = tensor;
+        return py::make_tuple(t.network->specification, tensors);
+      }, "(specification, {name: tensor}) of the network whose tangent kernel it has; None without")
       .def_property_readonly("columns", &TrainedMachine::columns)
       .def_property_readonly("wants_diagonal", &TrainedMachine::wants_diagonal)
       .def_property_readonly("parts", &parts_of)

@@ -11,6 +11,8 @@ void init_tangent_kernel(pybind11::module_& m);
 void init_dynamics(pybind11::module_& m);
 void init_kernels(pybind11::module_& m);
 void init_machines(pybind11::module_& m);
+void init_finetune(pybind11::module_& m);
+void init_representer(pybind11::module_& m);
 }
 
 PYBIND11_MODULE(_engine, m) {
@@ -30,4 +32,6 @@ PYBIND11_MODULE(_engine, m) {
   pathkernel::python::init_dynamics(m);
   pathkernel::python::init_kernels(m);
   pathkernel::python::init_machines(m);
+  pathkernel::python::init_finetune(m);
+  pathkernel::python::init_representer(m);
 }

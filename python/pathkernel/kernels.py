@@ -61,15 +61,21 @@ class Kernel:
     def __init__(self, engine: Any):
         self._engine = engine
 
-    def gram(self, x: Any, y: Any = None, *, memory: int = 4 << 30, progress: bool | Callable = False, out: str | pathlib.Path | None = None) -> Array:
+    def gram(self, x: Any, y: Any = None, *, memory: int = 4 << 30, progress: bool | Callable = False, out: str | pathlib.Path | None = None,
+             group: Any = None) -> Array:
         """K(x, y), [n, m], in the dtype of x, by tiles on all threads; without y the symmetric K(x, x), [n, n], each entry computed once. Without gradients.
 
         x [n, ...], y [m, ...]; memory in bytes for the result and what is computed; out: a file.npy to write to, which may be larger than the memory
-        (returned as a read-only numpy.memmap). InvalidInput: inputs that do not fit the kernel or each other, an entry that is not finite (naming it),
+        (returned as a read-only numpy.memmap). group: a process group of torch.distributed (torchrun): its processes, which all call this with the same, share out
+        the tiles, and each gets the whole matrix. InvalidInput: inputs that do not fit the kernel or each other, an entry that is not finite (naming it),
         too little memory.
         """
         a, b = tensor_of(x), None if y is None else tensor_of(y, "y")
         told = bar(progress)
+        if group is not None:
+            if out is not None:
+                raise InvalidInput("gram: a group of processes has the matrix in memory; leave out `out`")
+            return like(x, self._engine.matrix_of_group(group.group_name, a, b, memory, told))
         if out is not None:
             self._engine.write(str(out), a, b, memory, told)
             return numpy.load(out, mmap_mode="r")

@@ -170,7 +170,7 @@ def keeping_state(network: Network, optimizer: Any) -> Iterator[None]:
     """Puts back what the engine's work borrows of a user's training: modes of the modules, the optimizer's state, torch's random generator."""
     modes = [(m, m.training) for m in network.module.modules()]
     kept = optimizer.snapshot() if optimizer is not None else None
-    with own_random_numbers():
+    with torch.inference_mode(False), own_random_numbers():  # what differentiates must not be told not to
         try:
             yield
         finally:

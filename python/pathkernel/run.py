@@ -25,7 +25,7 @@ from .network import Network, keeping_state, own_random_numbers
 from .optimizers import Optimizer
 from .progress import bar
 from .queries import Queries, measure_of, sets_of
-from .tangents import KernelMoment, check_form, inputs_of
+from .tangents import KernelMoment, RepresenterStep, check_form, inputs_of
 
 DTYPES = {"float": torch.float32, "double": torch.float64}
 
@@ -387,6 +387,29 @@ class Run(Dynamics):
         with trained.keeping_state():
             return _engine.path_kernel(self.folder, trained.parts, every, inputs_of(trained.network, x, dtype), inputs_of(trained.network, y, dtype), check_form(form), memory,
                                        bar(progress))
+
+    def representer(self, queries: Any, measure: str | Callable = "log-odds", *, rule: str = "secant", start: int = 0, until: int = -1,
+                    progress: bool | Callable = True) -> list[RepresenterStep]:
+        """The run of plain SGD as coefficients α of its examples that do not depend on what is asked, and kernels K_s(x, x_i) (theory 1); in float64.
+
+        InvalidInput where there is no such α: momentum, decay, clipping, an optimizer with a memory. queries, measure, rule, start, until as for explain().
+        """
+        trained, asked = self._closed(), self._queries(queries)
+        with trained.keeping_state():
+            found = _engine.representer(self.folder, trained.parts, asked, measure_of(measure, trained.network), rule, start, until, bar(progress))
+        return [RepresenterStep(**step) for step in found]
+
+    def trained_model(self, step: int | None = None) -> torch.nn.Module:
+        """A copy of the model with the weights and buffers at the beginning of a step that has a checkpoint (None: at the end)."""
+        trained, recording, step = self._closed(), self._recording(), self.steps if step is None else step
+        if step not in recording.checkpoint_steps:
+            raise InvalidInput(f"trained_model: {self.folder} keeps weights of the steps {', '.join(map(str, recording.checkpoint_steps))}, not of {step}")
+        model = copy.deepcopy(trained.network.module)
+        own = dict(model.named_parameters()) | dict(model.named_buffers())
+        with torch.no_grad():
+            for name, tensor in recording.parameters(step):
+                own[name].copy_(tensor)
+        return model.eval()
 
     def kernel_evolution(self, probe: Any, steps: Iterable[int] = (), count: int = 9, memory: int = 4 << 30, progress: bool | Callable = True) -> list[KernelMoment]:
         """How the tangent kernel changed while the network trained: lazy or active (theory 10). Computed in float64.

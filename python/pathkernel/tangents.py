@@ -40,6 +40,22 @@ class KernelMoment:
     linearisation_error: float  #: ‖f − f_0 − J_0 (w − w_0)‖/‖f − f_0‖
 
 
+@dataclass(frozen=True)
+class RepresenterStep:
+    """One step of f_T(x) = f_0(x) + Σ_s Σ_i α_is·K_s(x, x_i) (theory 1), over B examples drawn, O outputs and Q queries."""
+
+    step: int
+    rate: float  #: η
+    examples: torch.Tensor  #: [B] int64
+    alpha: torch.Tensor  #: −η b_i ∂ℓ_i/∂f(x_i), [B, O]: the same for every x
+    kernel: torch.Tensor  #: ⟨G_s(x), ∂f(x_i)/∂w⟩, [Q, B, O]: not symmetric
+
+    @property
+    def contributions(self) -> torch.Tensor:
+        """Σ_o α K, [B, Q]: the ledger's draws."""
+        return torch.einsum("io,qio->iq", self.alpha, self.kernel)
+
+
 def check_form(form: str) -> str:
     if form not in FORMS:
         raise InvalidInput(f"tangent kernel: form is {form!r}; 'full', 'trace' or 'diagonal' is expected")
@@ -48,7 +64,8 @@ def check_form(form: str) -> str:
 
 def inputs_of(network: Network, inputs: Any, dtype: torch.dtype) -> list[torch.Tensor]:
     """Flat tensors of a batch; none for None."""
-    return [] if inputs is None else Queries(inputs).for_engine(network, dtype)["inputs"]
+    flat = [] if inputs is None else Queries(inputs).for_engine(network, dtype)["inputs"]
+    return [t.clone() if t.is_inference() else t for t in flat]  # autograd refuses those made in inference mode
 
 
 def tangent_kernel(model: torch.nn.Module, x: Any, y: Any = None, form: str = "full", memory: int = 4 << 30, progress: bool | Callable = False) -> torch.Tensor:

@@ -20,9 +20,11 @@ from __future__ import annotations
 import pathlib
 
 from .. import _engine, kernels
+from .._engine import InvalidInput
 
 try:
     from .base import Machine
+    from .finetune import FineTunedClassifier, FineTunedRegressor
     from .processes import GaussianProcessClassifier, GaussianProcessRegressor
     from .ridge import FeatureRidge, FeatureRidgeClassifier, Ridge, RidgeClassifier
     from .vectors import KernelPCA, SupportVectorClassifier
@@ -30,7 +32,7 @@ try:
 except ImportError as error:
     raise ImportError(f"pathkernel.machines are estimators of scikit-learn, 1.6 or later, which does not load here ({error}); pip install \"pathkernel[machines]\"") from error
 
-__all__ = ["FeatureRidge", "FeatureRidgeClassifier", "GaussianProcessClassifier", "GaussianProcessRegressor", "KernelPCA", "Ridge", "RidgeClassifier",
+__all__ = ["FeatureRidge", "FeatureRidgeClassifier", "FineTunedClassifier", "FineTunedRegressor", "GaussianProcessClassifier", "GaussianProcessRegressor", "KernelPCA", "Ridge", "RidgeClassifier",
            "SupportVectorClassifier", "WideNetwork", "WideNetworkClassifier", "load", "log_marginal_likelihood"]
 
 
@@ -42,6 +44,10 @@ def load(folder: str | pathlib.Path) -> Machine:
     machine = _engine.load_machine(str(folder))
     found = {"gaussian_process": GaussianProcessRegressor, "laplace_binary": GaussianProcessClassifier, "laplace_multiclass": GaussianProcessClassifier,
              "svm": SupportVectorClassifier, "kernel_pca": KernelPCA}.get(machine.type)
+    if machine.type == "finetuned":
+        raise InvalidInput(f"{folder}: it holds a fine-tuned network; FineTunedClassifier.load or FineTunedRegressor.load reads it, with the model")
+    if machine.network is not None:
+        raise InvalidInput(f"{folder}: the {machine.kind} is on the tangent kernel of a recorded network, which the program keeps; ask it with pathkernel machine predict")
     if found is None:
         of_features = machine.type == "fourier_expansion" or "unexplained" in machine.numbers
         kinds = (FeatureRidge, FeatureRidgeClassifier) if of_features else (WideNetwork, WideNetworkClassifier) if machine.kind == "dynamics" else (Ridge, RidgeClassifier)
