@@ -47,7 +47,8 @@ void check_same(c10d::ProcessGroup& group, const Kernel& kernel, const Tensor& x
   Tensors given = {x.detach().to(at::kCPU).contiguous()};
   if (y.defined()) given.push_back(y.detach().to(at::kCPU).contiguous());
   const auto mine = static_cast<int64_t>((hash_of(given) ^ std::hash<std::string>{}(kernel.specification())) >> 1);
-  if (least(group, mine, x.device()) != mine || -least(group, -mine, x.device()) != mine)
+  const int64_t smallest = least(group, mine, x.device()), largest = -least(group, -mine, x.device());  // both, in every process
+  if (smallest != largest)
     throw InvalidInput("gram: the processes of the group were given different kernels or inputs; all call it with the same");
 }
 

@@ -161,8 +161,8 @@ Tensor Linearised::diagonal() const {
     Tensors outputs;
     for (const FactorSet& set : sets) {
       Tensor squares = at::zeros({count}, me.values.options());
-      for (const FactorList& g : set.parameters)
-        if (!g.empty()) squares += inner(g, g, count, count).diagonal();
+      for (size_t l = 0; l < me.parameters.size(); ++l)  // lists of buffers stand behind
+        if (const FactorList& g = set.parameters[l]; !g.empty()) squares += inner(g, g, count, count).diagonal();
       outputs.push_back(squares);
     }
     parts.push_back(at::stack(outputs, 1));

@@ -1,5 +1,6 @@
 #include <pathkernel/machine/finetune.h>
 
+#include <pathkernel/core/bytes.h>
 #include <pathkernel/core/error.h>
 #include <pathkernel/kernel/linearised.h>
 #include <pathkernel/kernel/tangent_kernel.h>
@@ -123,8 +124,11 @@ void fit_classes(const Tensor& K, const Task& task, const FinetuneOptions& o, co
 }
 
 void fit_exact(Model& model, const Tensors& inputs, const Task& task, const FinetuneOptions& o, Finetuned& fit) {
-  const int64_t rows = task.mean.numel();
-  require_memory(4, rows, o.machine.memory, who);
+  const int64_t n = task.mean.size(0), outputs = task.mean.size(1);
+  const double bytes = 4.0 * 8.0 * std::pow(double(n * outputs), 2);  // K, scaled, with noise or I, and its factor
+  if (bytes > double(o.machine.memory))
+    throw InvalidInput(fmt::format("{}: {} examples with {} outputs take about {}, but {} are allowed; allow more memory, use fewer examples, or fit without the matrix (conjugate gradients)",
+                                   who, n, outputs, print_bytes(int64_t(std::min(bytes, 9e18))), print_bytes(o.machine.memory)));
   const Tensor K = kernel_matrix(model, inputs, {}, o.machine.memory / 2, o.progress);
   const double scale = K.diagonal().mean().item<double>();
   if (!std::isfinite(scale) || scale <= 0) throw InvalidInput(fmt::format("{}: the mean of JJᵀ's diagonal is {}; weights whose change moves the outputs are expected", who, scale));

@@ -225,7 +225,9 @@ TEST(Finetune, IsKeptWithItsNetwork) {
     save_machine(folder.path() + "/machine", machine);
     const TrainedMachine loaded = load_machine(folder.path() + "/machine");
     const MachinePrediction a = predict_inputs(machine, q), b = predict_inputs(loaded, q);
-    EXPECT_TRUE(a.outputs.equal(b.outputs) && a.variance.equal(b.variance) && a.probabilities.equal(b.probabilities) && a.classes.equal(b.classes));
+    EXPECT_TRUE(a.outputs.equal(b.outputs) && a.classes.equal(b.classes));
+    expect_close(b.variance, a.variance, 1e-12);  // the factor lies otherwise in memory, and is solved with in another order
+    expect_close(b.probabilities, a.probabilities, 1e-12);
     EXPECT_SAYS(predict_inputs(loaded, normal({4, 6})), "the machine was fitted to float64 [7, 5]");
   }
 }
@@ -268,7 +270,7 @@ TEST(Finetune, RefusesWhatItCannotDo) {
   EXPECT_SAYS(fit(bad, y, {}), "outputs on the examples are not finite");
   const Tensor twice = at::cat({net.x, net.x});
   EXPECT_SAYS(fit(twice, at::cat({y, y}), {.prior = {1}, .noise = {0}}), "singular");
-  EXPECT_SAYS(fit(net.x, y, {.machine = {.memory = 1000}}), "7 examples take");
+  EXPECT_SAYS(fit(net.x, y, {.machine = {.memory = 1000}}), "7 examples with 3 outputs take about 13.8 KiB");
   EXPECT_SAYS(fit(net.x, y, {.matrix_free = true}), "give one prior and one noise");
   EXPECT_SAYS(fit(net.x, y, {.prior = {1}, .noise = {0}, .matrix_free = true}), "the noise is 0, but conjugate gradients want one above zero");
   EXPECT_SAYS(fit(net.x, labels, {.prior = {1, 2}, .matrix_free = true}), "give one prior");
