@@ -9,11 +9,9 @@
 #include <pathkernel/core/parse_number.h>
 #include <pathkernel/kernel/gram.h>
 #include <pathkernel/machine/machine_file.h>
-#include <pathkernel/model/dtype.h>
 #include <pathkernel/record/replay.h>
 
 #include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
@@ -50,19 +48,6 @@ void check_kernel(const FitOptions& o) {
     throw InvalidInput(o.run.empty() ? "machine: --gram is in place of a kernel; leave out --kernel" : "machine: --run is in place of a kernel; leave out --kernel and --gram");
 }
 
-/// That the network takes such inputs, in the words of its own refusal.
-void check_takes(Model& model, const Tensor& inputs) {
-  const at::NoGradGuard no_grad;
-  const Tensor one = inputs.narrow(0, 0, 1).to(model.parameters().at(0).tensor.options());
-  try {
-    model.forward({one}, Mode::eval);
-  } catch (const InvalidInput&) {
-    throw;
-  } catch (const c10::Error& error) {
-    throw InvalidInput(fmt::format("machine: the network {} does not take an input of {}: {}", model.specification(), describe(one), error.what_without_backtrace()));
-  }
-}
-
 FitProblem read_problem(const FitOptions& o, bool wants_targets) {
   check_kernel(o);
   FitProblem p;
@@ -71,7 +56,6 @@ FitProblem read_problem(const FitOptions& o, bool wants_targets) {
   if (!o.run.empty()) p.model = network_of(o.run, o.at);
   if (o.threads > 0) at::set_num_threads(static_cast<int>(o.threads));
   p.data = read_training(o.data, wants_targets);
-  if (p.model) check_takes(*p.model, p.data.inputs);
   const Tensor& y = p.data.targets;
   if (!wants_targets) return p;
   if (const auto classes = static_cast<int64_t>(p.data.classes.size()); classes > 0) {
