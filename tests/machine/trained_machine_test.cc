@@ -28,7 +28,7 @@ class Trained : public ::testing::Test, protected testing::Problem {
   const Tensor two = at::stack({y, y.square()}, 1);
 
   TrainedMachine machine(TrainedMachine::Fitted fitted, std::vector<std::string> classes = {}) const {
-    return {"test", kernel->specification(), x, std::move(classes), at::tensor({0.5, -0.25}, at::kDouble), {{"lambda", 0.1}}, std::move(fitted)};
+    return {"test", kernel->specification(), std::nullopt, x, std::move(classes), at::tensor({0.5, -0.25}, at::kDouble), {{"lambda", 0.1}}, std::move(fitted)};
   }
   std::vector<TrainedMachine> all() const {
     const RandomFeatures features = fourier_features_of(*kernel, 4, 50, 3);

@@ -135,7 +135,7 @@ def test_from_a_run_and_through_files(tmp_path):
         machines.FineTunedRegressor.load(tmp_path / "kept", mlp())
     with pytest.raises(pk.InvalidInput, match="FineTunedClassifier.load"):
         machines.load(tmp_path / "kept")
-    assert clone(a).get_params()["prior"] == 1.0
+    assert clone(b).get_params()["prior"] == 1.0
 
 
 def test_under_inference_mode(net):
