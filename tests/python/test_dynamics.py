@@ -153,7 +153,7 @@ def test_taylorised_here_and_in_the_program(tmp_path):
     assert [m["step"] for m in told["moments"]] == [0, 3, 9, 10] and told["order"] == 1
     assert 0 < told["moments"][-1]["distance"] < 0.5
     assert len((tmp_path / "t.csv").read_text().splitlines()) == 4
-    assert "step 11 was asked for" in program.run("taylorise", tmp_path / "other", "--steps", "11", code=3).stderr
+    assert "step 11 was asked for" in program.run("taylorise", tmp_path / "other", "--probe", "test:all", "--steps", "11", code=3).stderr
 
 
 def test_labels_that_do_not_count_are_left_out(tmp_path):
