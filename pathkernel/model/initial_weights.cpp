@@ -2,6 +2,7 @@
 #include <pathkernel/data/safetensors.h>
 #include <pathkernel/model/initial_weights.h>
 
+#include <ATen/ops/empty_like.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -56,8 +57,9 @@ int64_t first_misfit(const NamedTensors& wanted, const NamedTensors& given) {
   return -1;
 }
 
+/// A copy in the live tensor's dtype, memory order and place.
 Tensor like(const Tensor& live, const Tensor& value) {
-  return value.to(live.options().requires_grad(false), /*non_blocking=*/false, /*copy=*/true).contiguous();
+  return at::empty_like(live, live.options().requires_grad(false)).copy_(value);
 }
 
 /// The file's values for `wanted` by name; a tensor the file lacks keeps its value where `optional`.

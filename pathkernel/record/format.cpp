@@ -2,14 +2,40 @@
 #include <pathkernel/core/hash.h>
 #include <pathkernel/record/format.h>
 
+#include <pathkernel/core/json.h>
+
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_strided.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
 namespace pathkernel::format {
+namespace {
+
+/// Also where a dimension of size 1 hides it: kernels look at its stride as well.
+bool lies_row_by_row(const Tensor& t) {
+  int64_t stride = 1;
+  for (int64_t d = t.dim(); d-- > 0; stride *= t.size(d))
+    if (t.stride(d) != stride) return false;
+  return true;
+}
+
+/// Positive strides that reach as far as the numbers do: a tensor that leaves no holes.
+bool fits(const Tensor& t, const std::vector<int64_t>& strides) {
+  if (static_cast<int64_t>(strides.size()) != t.dim()) return false;
+  int64_t reach = 1;
+  for (int64_t d = 0; d < t.dim(); ++d) {
+    if (strides[d] < 1 || strides[d] > t.numel()) return false;
+    reach += (t.size(d) - 1) * strides[d];
+  }
+  return reach == t.numel();
+}
+
+}  // namespace
 
 std::string checkpoint_file(int64_t step) { return fmt::format("{}/step-{:08d}.safetensors", checkpoint_folder, step); }
 
@@ -41,6 +67,25 @@ Checkpoint unflatten(int64_t step, const NamedTensors& tensors) {
     list->push_back({t.name.substr(slash + 1), t.tensor});
   }
   return checkpoint;
+}
+
+std::string strides_of(const NamedTensors& tensors) {
+  nlohmann::json strides = nlohmann::json::object();
+  for (const auto& [name, t] : tensors)
+    if (t.numel() > 0 && t.is_non_overlapping_and_dense() && !lies_row_by_row(t) && fits(t, t.strides().vec())) strides[name] = t.strides().vec();
+  return strides.empty() ? "" : strides.dump();
+}
+
+void lay_out(NamedTensors& tensors, const std::string& strides) {
+  const nlohmann::json wanted = parse_json(strides, "the strides of its tensors");
+  for (auto& [name, t] : tensors) {
+    if (!wanted.contains(name)) continue;
+    const nlohmann::json& written = wanted[name];
+    const bool numbers = written.is_array() && std::all_of(written.begin(), written.end(), [](const auto& stride) { return stride.is_number_integer(); });
+    const auto given = numbers ? written.get<std::vector<int64_t>>() : std::vector<int64_t>();
+    if (!fits(t, given)) throw CorruptData(fmt::format("the strides of \"{}\" ({}) are none of a tensor {}", name, written.dump(), describe(t)));
+    t = at::empty_strided(t.sizes(), given, t.options()).copy_(t);
+  }
 }
 
 uint64_t state_hash(const NamedTensors& parameters, const NamedTensors& buffers) {

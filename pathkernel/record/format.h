@@ -36,6 +36,12 @@ NamedTensors flatten(const Checkpoint& checkpoint);
 /// @throws CorruptData for a name outside the four groups.
 Checkpoint unflatten(int64_t step, const NamedTensors& tensors);
 
+/// The memory order of those that do not lie row by row (a transposed weight, channels_last): {"NAME": strides} as JSON; empty where all do.
+/// Kernels go by it, and so do the bits of a step.
+std::string strides_of(const NamedTensors& tensors);
+/// Puts them into that order again. @throws CorruptData for strides that no such tensor has.
+void lay_out(NamedTensors& tensors, const std::string& strides);
+
 /// The hash a log line holds: parameters in the model's order, then buffers.
 uint64_t state_hash(const NamedTensors& parameters, const NamedTensors& buffers);
 

@@ -14,6 +14,7 @@
 #include <cmath>
 #include <filesystem>
 #include <future>
+#include <map>
 
 namespace pathkernel {
 namespace {
@@ -53,7 +54,9 @@ struct WrittenCheckpoint {
 WrittenCheckpoint write_checkpoint(const std::string& folder, int64_t step, const NamedTensors& tensors) {
   const std::string file = format::checkpoint_file(step);
   const std::string path = (fs::path(folder) / file).string();
-  write_safetensors(path, tensors, {{"pathkernel", "checkpoint"}, {"step", std::to_string(step)}});
+  std::map<std::string, std::string> metadata = {{"pathkernel", "checkpoint"}, {"step", std::to_string(step)}};
+  if (std::string strides = format::strides_of(tensors); !strides.empty()) metadata["strides"] = std::move(strides);
+  write_safetensors(path, tensors, metadata);
   return {step, static_cast<int64_t>(fs::file_size(path)), file, hex(hash_of_file(path))};
 }
 

@@ -176,8 +176,11 @@ Checkpoint Recording::Impl::read_checkpoint(int64_t s) {
   if (const uint64_t found = hash_of_file(path.string()); found != recorded)
     throw CorruptData(fmt::format("{}: this checkpoint was changed or damaged since it was written (checksum {} instead of {}); {}",
                                   path.string(), hex(found), hex(recorded), advice));
-  const SafetensorsFile file = read_safetensors(path.string());
-  Checkpoint checkpoint = in_file(path.string(), [&] { return format::unflatten(s, file.tensors); });
+  SafetensorsFile file = read_safetensors(path.string());
+  Checkpoint checkpoint = in_file(path.string(), [&] {
+    if (file.metadata.contains("strides")) format::lay_out(file.tensors, file.metadata["strides"]);
+    return format::unflatten(s, file.tensors);
+  });
   if (format::state_hash(checkpoint.parameters, checkpoint.buffers) != hash_before(s))
     throw CorruptData(fmt::format("{}: holds other weights than the log has for step {}; {}", path.string(), s, advice));
   return checkpoint;

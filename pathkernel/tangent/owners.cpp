@@ -4,6 +4,7 @@
 #include <ATen/core/stack.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
 #include <pathkernel/tangent/coupled_batch.h>
 
 #include <unordered_set>
@@ -17,7 +18,7 @@ using Names = std::unordered_set<std::string>;
 const Names moves = {"aten::permute", "aten::transpose", "aten::t", "aten::expand",
                      "aten::slice", "aten::select", "aten::squeeze", "aten::unsqueeze", "aten::unfold", "aten::index_select", "aten::index",
                      "aten::gather", "aten::split", "aten::split_with_sizes", "aten::unbind", "aten::flip", "aten::roll", "aten::repeat",
-                     "aten::diagonal", "aten::as_strided", "aten::cat", "aten::stack"};
+                     "aten::diagonal", "aten::cat", "aten::stack"};
 /// The example is the first dimension of the input and of the output.
 const Names leading = {"aten::conv1d", "aten::conv2d", "aten::conv3d", "aten::convolution", "aten::max_pool2d_with_indices", "aten::avg_pool2d",
                        "aten::_adaptive_avg_pool2d", "aten::constant_pad_nd"};
@@ -40,6 +41,28 @@ bool takes_batch_statistics(const Node& node) {
 bool constant_along(const Tensor& owner, int64_t d) {
   if (owner.size(d) <= 1 || owner.stride(d) == 0) return true;
   return at::equal(owner, owner.narrow(d, 0, 1).expand(owner.sizes()));
+}
+
+[[noreturn]] void refuse_unknown(const Node& node, const Tensor& output) {
+  throw CoupledBatch("cannot tell which example the rows of " + node.name + "'s output " + describe(output) + " belong to");
+}
+
+/// as_strided goes by the storage, where an owner's numbers lie otherwise than its tensor's: they are laid out as those.
+Tensor restrided(const Node& node, const Tensor& input, const Tensor& owner, const Tensor& output) {
+  if (input.sizes() != owner.sizes()) refuse_unknown(node, output);
+  if (input.is_same(output)) {  // as_strided_: how it lay before is gone; each example's numbers in one piece stay its own
+    for (int64_t d = 1; d < input.dim(); ++d)
+      if (!constant_along(owner, d) || (input.size(d) > 1 && input.stride(d) > input.stride(0))) refuse_unknown(node, output);
+    return owner;
+  }
+  const Tensor storage = at::full({static_cast<int64_t>(input.storage().nbytes() / input.itemsize())}, -1, owner.options());
+  const Tensor laid = storage.as_strided(input.sizes(), input.strides(), input.storage_offset()).copy_(owner);
+  torch::jit::Stack stack = node.arguments;
+  stack[0] = laid;
+  node.op.callBoxed(&stack);
+  const Tensor owners = stack[0].toTensor();
+  if (owners.lt(0).any().item<bool>()) refuse_unknown(node, output);  // numbers of another tensor
+  return owners;
 }
 
 Tensor moved(const Node& node, const Tensors& slot_tensors, const Tensors& slot_owners, size_t output_index) {
@@ -156,6 +179,7 @@ Tensor output_owner(const Node& node, const Tensors& slot_tensors, const Tensors
   }
   if (node.name == "aten::embedding") return owner.unsqueeze(-1).expand(output.sizes());
   if (node.name == "aten::view" || node.name == "aten::_unsafe_view" || node.name == "aten::_reshape_alias") return owner.reshape(output.sizes());
+  if (node.name == "aten::as_strided") return restrided(node, input, owner, output);
   if (moves.count(node.name)) return moved(node, slot_tensors, slot_owners, output_index);
   if (products.count(node.name)) {
     Tensor found = of_product(node, slot_owners, output);
@@ -194,7 +218,7 @@ Tensor output_owner(const Node& node, const Tensors& slot_tensors, const Tensors
     return first.reshape(ones).expand(output.sizes());
   }
   if (output.numel() <= 1) refuse_coupled(node);
-  throw CoupledBatch("cannot tell which example the rows of " + node.name + "'s output " + describe(output) + " belong to");
+  refuse_unknown(node, output);
 }
 
 }  // namespace pathkernel
