@@ -72,6 +72,7 @@ void audit_run(Options o) {
   const Dataset& data = run.data.train;
   const auto begin = std::chrono::steady_clock::now();
   const StopSignals signals;
+  warn_of_fewer_checkpoints(run.recording, o.checkpoints);
   const Audit audit = make_audit(run.recording, *run.model, data, select_queries(o.queries, run.data), o.queries, {o.stride, o.checkpoints, parse_bytes(o.memory)}, stoppable_bar(signals, "audit"));
   const AuditMethod& by = audit.method(o.by);
   const LabelFlips& flips = run.recording.manifest().data.flips;

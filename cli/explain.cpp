@@ -163,7 +163,9 @@ void plan(const Options& o, OpenedRun& run, const Queries& queries) {
 
 void score_by_tracin(const Options& o, OpenedRun& run, const Queries& queries) {
   const auto begin = std::chrono::steady_clock::now();
-  Ledger ledger = tracin(run.recording, *run.model, run.data.train, queries, {.measure = o.measure, .checkpoints = o.checkpoints, .memory = parse_bytes(o.memory)}, progress_bar()).ledger;
+  warn_of_fewer_checkpoints(run.recording, o.checkpoints);
+  const TracInOptions options{.measure = o.measure, .checkpoints = o.checkpoints, .fewer = true, .memory = parse_bytes(o.memory)};
+  Ledger ledger = tracin(run.recording, *run.model, run.data.train, queries, options, progress_bar()).ledger;
   ledger.settings.queries = o.aggregate.empty() ? o.queries : fmt::format("{}, {}", o.queries, o.aggregate);
   ledger.settings.recording = std::filesystem::absolute(o.folder).lexically_normal().string();
   save(ledger, o.out);

@@ -7,6 +7,8 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 
 namespace pathkernel::cli {
@@ -37,6 +39,12 @@ OpenedRun open_run(const std::string& folder, const std::string& location, int64
   TrainTest data = load(source);
   auto model = make_model(manifest.model, parse_dtype(manifest.dtype));
   return {std::move(recording), std::move(data), std::move(model)};
+}
+
+void warn_of_fewer_checkpoints(const Recording& recording, int64_t wanted) {
+  const auto steps = recording.checkpoint_steps();
+  const auto there = static_cast<int64_t>(std::count_if(steps.begin(), steps.end(), [](int64_t s) { return s > 0; }));
+  if (there < wanted) fmt::print(stderr, "pathkernel: {} checkpoints are asked for, and the run has {} after its beginning: those are taken\n", wanted, there);
 }
 
 int64_t size_on_disk(const std::string& folder) {

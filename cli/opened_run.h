@@ -21,6 +21,9 @@ struct OpenedRun {
 /// @throws InvalidInput, CorruptData as Recording::open and load do; InvalidInput when the model is a user's own module.
 OpenedRun open_run(const std::string& folder, const std::string& location = {}, int64_t threads = 0);
 
+/// Says so where a run has fewer checkpoints after its beginning than are asked for: those it has are taken.
+void warn_of_fewer_checkpoints(const Recording& recording, int64_t wanted);
+
 /// Bytes of all files in a folder.
 int64_t size_on_disk(const std::string& folder);
 

@@ -111,7 +111,8 @@ std::vector<int64_t> parse_list(const std::string& text, const std::string& wher
 
 Dataset relabelled(const Dataset& dataset, const std::vector<Relabelling>& changes) {
   if (changes.empty()) return dataset;
-  if (!dataset.targets.defined() || dataset.targets.dim() != 1)
+  const bool one_each = dataset.targets.defined() && (dataset.targets.dim() == 1 || (dataset.targets.dim() == 2 && dataset.targets.size(1) == 1));  // [N] or [N, 1]
+  if (!one_each)
     throw InvalidInput(fmt::format("{}: its targets are {}; only examples with one label each can be given another", dataset.name,
                                    dataset.targets.defined() ? describe(dataset.targets) : "known only when they are drawn"));
   Dataset changed = dataset;

@@ -19,7 +19,7 @@ namespace pathkernel::python {
 namespace {
 
 Ledger scores_of(const std::string& folder, Parts& parts, const py::dict& asked, const py::dict& values, const py::object& progress) {
-  const TracInOptions options{.measure = values["measure"].cast<std::string>(), .checkpoints = values["checkpoints"].cast<int64_t>(),
+  const TracInOptions options{.measure = values["measure"].cast<std::string>(), .checkpoints = values["checkpoints"].cast<int64_t>(), .fewer = true,
                               .memory = values["memory"].cast<int64_t>(), .measurement = measurement_from(values["measurement"])};
   const Queries queries = queries_from(asked);
   const auto name = asked["specification"].cast<std::string>();
