@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from . import _engine
 from ._engine import InvalidInput
 from .ledger import Ledger
-from .queries import measure_of
+from .queries import NAMED, measure_of
 from .run import Run
 
 
@@ -63,11 +63,13 @@ def compare(run: Run, other: Run, queries: object, measure: str | object | None 
         raise InvalidInput("compare: two runs are expected, the original and what its retrain() returned")
     if ledger is not None and measure is not None and measure_of(measure, run._trained.network)["measure"] != ledger._engine.measure:
         raise InvalidInput(f"compare: the ledger measures {ledger._engine.measure}, but measure={measure!r} was given; leave one out")
+    if ledger is not None and options:
+        raise InvalidInput(f"compare: {', '.join(options)} belong to a ledger that is made on the way; leave them or ledger= out")
+    if ledger is not None and measure is None and not NAMED.fullmatch(ledger._engine.measure):
+        raise InvalidInput(f"compare: the ledger measures {ledger._engine.measure!r}, a function of yours; give measure= as well")
     measure = measure or (ledger._engine.measure if ledger is not None else "log-odds")
     if ledger is None:
         ledger = run.explain(queries, measure, **{"sampled_steps": 0, "progress": False, **options})
-    elif options:
-        raise InvalidInput(f"compare: {', '.join(options)} belong to a ledger that is made on the way; leave them or ledger= out")
     trained, asked, measurement = run._compared(queries, measure)
     with trained.keeping_state():
         found = _engine.compare(run.folder, other.folder, trained.parts, asked, ledger._engine, measurement)

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 from . import _engine
 from ._engine import InvalidInput
+from .arguments import number
 from .network import Structure, describe
 
 #: Items that are looked at for the fingerprint, at most; of longer data sets so many, evenly spaced.
@@ -192,12 +193,26 @@ class Data:
         """A label as a recording names it: a class's name, or a number."""
         if isinstance(label, str):
             return label
-        value = label.item() if isinstance(label, (torch.Tensor, numpy.generic)) else label
+        value = label.item() if isinstance(label, numpy.generic) or (isinstance(label, torch.Tensor) and label.numel() == 1) else label
+        value = number("run.retrain", "relabel: a label", value, "a class (its name or number)" if self.class_names else "a number, as the run predicts them,")
         if not self.class_names:
-            return repr(float(value))
+            return repr(value)
         if value != int(value) or not 0 <= value < len(self.class_names):
             raise InvalidInput(f"run.retrain: relabel: {label!r} is none of the {len(self.class_names)} classes ({', '.join(self.class_names[:20])})")
         return self.class_names[int(value)]
+
+    def draws_at_random(self, rows: torch.Tensor) -> bool:
+        """Whether these examples come out otherwise under another seed: a data set that augments."""
+        if self.source is None:
+            return False
+        (mine, target), (theirs, other) = self.source.take(rows, 0), self.source.take(rows, 1)
+        return not all(torch.equal(a, b) for a, b in zip([*mine, target], [*theirs, other]))
+
+    def changed(self) -> str:
+        """For the message where a run did not repeat: whether a data set gives other items than when the run was opened. Tensors are compared by the engine."""
+        if self.source is None or Source(self.source.data).fingerprint == self.source.fingerprint:
+            return ""
+        return f". The data set ({self.name}) gives other items now than when this run was recorded or opened: it was changed, or it draws random numbers of its own"
 
     def rows(self, indices: list[int]) -> torch.Tensor | None:
         """Inputs of these examples, drawn under seed 0; None where an input is several tensors."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import pathlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn, overload
 
 import numpy
 import torch
@@ -16,35 +16,39 @@ from ._engine import InvalidInput
 #: Pictures of a data set are made of at most so many bytes.
 PICTURES = 1 << 30
 
-TENSORS = {
-    "contributions": "[N, Q] float64: what each training example did to each query; None where only the largest were kept",
-    "kept": "[K, Q]: the K largest contributions where only those were kept, else None",
-    "kept_examples": "[K, Q]: whose they are",
-    "dropped": "[Q]: the sum of the others",
-    "dropped_size": "[Q]: the sum of their sizes",
-    "dropped_count": "[Q]: how many they are",
-    "initial": "[Q]: the measurement before the first step",
-    "final": "[Q]: the measurement after the last",
-    "decay": "[Q]: weight decay's term",
-    "regulariser": "[Q]: a term of the loss that belongs to no example",
-    "in_flight": "[Q]: pushes from before the window of steps that arrived in it",
-    "buffers": "[Q]: running statistics, which no gradient moves",
-    "jumps": "[Q]: where the network is discontinuous in its weights",
-    "rounding": "[Q]: the run's arithmetic, and drift of its replay",
-    "residual": "[Q]: what is missing",
-    "draws": "[D, Q] float32: one row per example drawn at a step",
-    "draw_step": "[D]: the step of each draw",
-    "draw_example": "[D]: the example of each draw",
-    "by_step": "[T, Q]",
-    "by_layer": "[L, Q]; layers names them",
-    "by_class": "[C, Q]; classes names them",
-    "by_layer_step": "[T, L, Q] float32",
-    "by_class_step": "[T, C, Q] float32",
-    "outputs": "[T+1, Q]: the measurement before every step, and at the end",
-    "path_kernel": "[N, Q]: Domingos' K(x, x_i), where it was asked for",
-    "statistics": "[N, Q]: each example's share of buffers, through batch norm's running statistics, where it was asked for",
-    "first_statistics": "[Q]: what buffers holds of the running statistics before the first step, likewise; the rest of buffers is rounding",
-}
+
+class Array:
+    """An array of the engine's ledger, read when it is asked for."""
+
+    def __init__(self, text: str):
+        self.__doc__ = text
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, ledger: None, owner: type) -> Array: ...
+    @overload
+    def __get__(self, ledger: Ledger, owner: type) -> numpy.ndarray: ...
+    def __get__(self, ledger: Ledger | None, owner: type) -> Any:
+        if ledger is None:
+            return self
+        tensor = getattr(ledger._engine, self.name)
+        return None if tensor is None else tensor.numpy()
+
+    def __set__(self, ledger: Ledger, value: Any) -> NoReturn:
+        raise AttributeError(f"a ledger's {self.name} can only be read")
+
+
+class ArrayOrNone(Array):
+    """One that a ledger has, or not, as it was asked for: None then, which whoever asked knows (to a type checker: an array, or anything)."""
+
+    @overload
+    def __get__(self, ledger: None, owner: type) -> Array: ...
+    @overload
+    def __get__(self, ledger: Ledger, owner: type) -> numpy.ndarray | Any: ...
+    def __get__(self, ledger: Ledger | None, owner: type) -> Any:
+        return super().__get__(ledger, owner)
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Push:
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a ledger proves, and how far: the residual proves the bookkeeping, split_uncertainty bounds the split (theory 3b)."""
+    """What a ledger proves, and how far: the residual proves the bookkeeping, split_uncertainty estimates how far the split is from its true one (theory 3b)."""
 
     residual_to_contributions: numpy.ndarray  #: [Q] |residual| / Σ|c|
     residual_to_change: numpy.ndarray  #: [Q] |residual| / |f_T − f_0|
@@ -82,6 +86,34 @@ class Ledger:
     Sizes: N training examples, Q queries, T steps, D draws, L layers, C classes. All arrays are numpy's, float64 but where said.
     Contributions say what an example did on this path; they do not say what its removal would do.
     """
+
+    contributions = ArrayOrNone("[N, Q] float64: what each training example did to each query; None where only the largest were kept")
+    kept = ArrayOrNone("[K, Q]: the K largest contributions where only those were kept, else None")
+    kept_examples = ArrayOrNone("[K, Q]: whose they are")
+    dropped = ArrayOrNone("[Q]: the sum of the others")
+    dropped_size = ArrayOrNone("[Q]: the sum of their sizes")
+    dropped_count = ArrayOrNone("[Q]: how many they are")
+    initial = Array("[Q]: the measurement before the first step")
+    final = Array("[Q]: the measurement after the last")
+    decay = Array("[Q]: weight decay's term")
+    regulariser = Array("[Q]: a term of the loss that belongs to no example")
+    in_flight = Array("[Q]: pushes from before the window of steps that arrived in it")
+    buffers = Array("[Q]: running statistics, which no gradient moves")
+    jumps = Array("[Q]: where the network is discontinuous in its weights")
+    rounding = Array("[Q]: the run's arithmetic, and drift of its replay")
+    residual = Array("[Q]: what is missing")
+    draws = ArrayOrNone("[D, Q] float32: one row per example drawn at a step")
+    draw_step = ArrayOrNone("[D]: the step of each draw")
+    draw_example = ArrayOrNone("[D]: the example of each draw")
+    by_step = ArrayOrNone("[T, Q]")
+    by_layer = ArrayOrNone("[L, Q]; layers names them")
+    by_class = ArrayOrNone("[C, Q]; classes names them")
+    by_layer_step = ArrayOrNone("[T, L, Q] float32")
+    by_class_step = ArrayOrNone("[T, C, Q] float32")
+    outputs = ArrayOrNone("[T+1, Q]: the measurement before every step, and at the end")
+    path_kernel = ArrayOrNone("[N, Q]: Domingos' K(x, x_i), where it was asked for")
+    statistics = ArrayOrNone("[N, Q]: each example's share of buffers, through batch norm's running statistics, where it was asked for")
+    first_statistics = ArrayOrNone("[Q]: what buffers holds of the running statistics before the first step, likewise; the rest of buffers is rounding")
 
     def __init__(self, engine: Any, pictures: Any = None):
         self._engine, self._pictures = engine, pictures
@@ -136,18 +168,6 @@ class Ledger:
     def __repr__(self) -> str:
         q, n = len(self.initial), self._engine.total_size().shape[0]
         return f"<pathkernel.Ledger of {q} quer{'y' if q == 1 else 'ies'}; {self._engine.brief}>" if n else "<pathkernel.Ledger>"
-
-
-def _array(name: str, text: str) -> property:
-    def read(self: Ledger) -> numpy.ndarray | None:
-        tensor = getattr(self._engine, name)
-        return None if tensor is None else tensor.numpy()
-
-    return property(read, doc=text)
-
-
-for _name, _text in TENSORS.items():
-    setattr(Ledger, _name, _array(_name, _text))
 
 
 def load_ledger(folder: str | pathlib.Path) -> Ledger:

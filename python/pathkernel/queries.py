@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Callable
@@ -101,6 +102,10 @@ class Measure:
 
     def describe(self, _: int, k: int) -> str:
         return self.name if k == 0 else f"{self.name}[{k}]"
+
+
+#: Measurements that have a name; others are functions.
+NAMED = re.compile(r"log-odds|margin|log-prob|logits?(:.*)?|output:.*|loss")
 
 
 def measure_of(measure: str | Callable, network: Network) -> dict[str, Any]:

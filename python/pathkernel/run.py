@@ -15,86 +15,28 @@ import torch
 
 from . import _engine
 from ._engine import InvalidInput
+from .arguments import check_grad_is_possible, number, whole
 from .audit import Audit
 from .averages import Average
-from .data import Data, numbers_of
+from .data import numbers_of
 from .dynamics import Dynamics
 from .ledger import Ledger, pictures_of
-from .losses import MODULES, Loss, engine_name, of_numbers, reduction_of
-from .network import Network, keeping_state, own_random_numbers
-from .optimizers import Optimizer
+from .network import describe, own_random_numbers
+from .own_step import OwnStep, check_repeatable, state_of
 from .progress import bar
 from .queries import Queries, measure_of, sets_of
+from .same import check_same
 from .tangents import KernelMoment, RepresenterStep, check_form, inputs_of
-
-DTYPES = {"float": torch.float32, "double": torch.float64}
-
-
-class _Trained:
-    """Model, loss, optimizer and data, as given, and as the engine takes them."""
-
-    def __init__(self, model: torch.nn.Module, optimizer: Any, loss: Any, data: Any, *, reduction: str | None = None,
-                 clip_norm: float = 0, clip_value: float = 0, class_names: list[str] | None = None, autocast: torch.dtype | None = None,
-                 recorded: str | None = None):
-        """recorded: the specification in a manifest, which says what is held in eval mode; None: as the model is now."""
-        self.labels: list[tuple[int, str]] = []  # that are other than the data's own
-        loss = MODULES[loss]() if loss in MODULES else loss
-        self.network, self.data = Network(model), Data(data, class_names, of_numbers(loss))
-        self.network.inputs, self.network.input_dims = self.data.structure, self.data.dims
-        self.network.autocast = autocast
-        if recorded is not None:
-            self.network.hold_as(recorded)
-        self.optimizer = None
-        if optimizer is not None:
-            self.optimizer = Optimizer(optimizer, list(self.network.module.named_parameters()), clip_norm, clip_value)
-        reduction = reduction_of(loss, reduction)
-        named = engine_name(loss, self.data.targets if self.data.class_names else None)
-        self.loss = None if loss is None or named else Loss(loss, self.network, reduction)
-        self.objective = named or (self.loss.name if self.loss else "")
-        self.reduction = "mean" if reduction == "batchmean" else reduction
-        settings = self.optimizer.engine_settings() if self.optimizer else {}
-        self._made_of = (self.network.module, self.network.forward, self.network.set_mode, self.network.specification, self.loss, self.optimizer, settings,
-                         self.data.for_engine())
-        self.parts = _engine.Parts(*self._made_of)
-
-    def relabelled(self, labels: list[tuple[int, str]]) -> "_Trained":
-        """The same with other labels of some examples; the later of two of one example counts."""
-        if not labels:
-            return self
-        other = copy.copy(self)
-        other.parts = _engine.Parts(*self._made_of)
-        other.labels = self.labels + labels
-        other.parts.relabel(other.labels)
-        return other
-
-    def check_unchanged(self) -> None:
-        self.optimizer.check_unchanged(list(self.network.module.named_parameters()))
-
-    def keeping_state(self) -> contextlib.AbstractContextManager[None]:
-        return keeping_state(self.network, self.optimizer)
+from .trained import DTYPES, Trained, trained_as
 
 
-class OwnStep:
-    """What a step that the caller makes says of itself."""
-
-    def __init__(self) -> None:
-        self.loss: Any = None
-
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        """Notes the sum of the losses on which backward() is called."""
-        backward = torch.Tensor.backward
-
-        def noting(tensor: torch.Tensor, *arguments: Any, **named: Any) -> None:
-            if tensor.dim() == 0:
-                self.loss = (0.0 if self.loss is None else float(self.loss)) + float(tensor.detach())
-            return backward(tensor, *arguments, **named)
-
-        torch.Tensor.backward = noting
-        try:
-            yield
-        finally:
-            torch.Tensor.backward = backward
+@contextlib.contextmanager
+def naming_changed_data(trained: Trained) -> Iterator[None]:
+    """Where a step did not repeat, says whether the data set is another one now."""
+    try:
+        yield
+    except _engine.ReplayMismatch as mismatch:
+        raise _engine.ReplayMismatch(f"{mismatch}{trained.data.changed()}") from None
 
 
 class Run(Dynamics):
@@ -104,7 +46,7 @@ class Run(Dynamics):
     interrupted, so that pathkernel.resume goes on.
     """
 
-    def __init__(self, folder: str, trained: _Trained, live: Any = None, seed: int = 0, groups: str | None = None, average: Average | None = None):
+    def __init__(self, folder: str, trained: Trained, live: Any = None, seed: int = 0, groups: str | None = None, average: Average | None = None):
         self.folder, self._trained, self._live, self._seed, self._average = folder, trained, live, seed, average
         self._follow_average()
         self._fresh_groups = groups  # of a resumed run: what a scheduler begins from
@@ -118,6 +60,7 @@ class Run(Dynamics):
         return self._live.steps if self._live is not None else self._recording().steps
 
     def _open_live(self) -> Any:
+        check_grad_is_possible("run")
         if self._live is None:
             raise InvalidInput(f"{self.folder}: this run is closed; record another, or pathkernel.resume one that was interrupted")
         return self._live
@@ -155,6 +98,8 @@ class Run(Dynamics):
         if scheduler_every not in ("epoch", "step"):
             raise InvalidInput(f"run.fit: scheduler_every is {scheduler_every!r}; 'epoch' or 'step' is expected")
         live, tell = self._open_live(), bar(progress)
+        number("run.fit", "epochs", epochs, "a number of passes over the data")
+        batch_size = whole("run.fit", "batch_size", batch_size, 1)
         batches = _engine.shuffled_batches(self._trained.data.length, batch_size, epochs, self._seed)
         done, per_epoch = live.steps, -(-self._trained.data.length // batch_size)
         self._check_plan(batches, done)
@@ -196,24 +141,24 @@ class Run(Dynamics):
             raise InvalidInput(f"{self.folder}: its {done} steps were not made by fit() with this batch size; go on with run.step(), or the batch size of before")
 
     @contextlib.contextmanager
-    def recording(self, indices: Iterable[int]) -> Iterator["OwnStep"]:
+    def recording(self, indices: Iterable[int]) -> Iterator[OwnStep]:
         """Around a step that the caller makes itself, on these examples: forward in train mode, loss, backward, optimizer.step().
 
         What is done inside must be what step() would do: the run's loss with its reduction, no clipping but that given to record().
-        The first such step is repeated at once and compared; InvalidInput where it came out otherwise. The log's loss is what
+        The first such step is repeated at once and compared; InvalidInput where it came out otherwise, as it does where the data set
+        augments at random, and at any step where a module is in another mode (train, eval) than it began in. The log's loss is what
         backward() was called on; where it is not called on a tensor, say it: `with run.recording(rows) as step: …; step.loss = loss`.
         """
         live, rows = self._open_live(), self._rows(indices, "run.recording")
-        lr, own = self._trained.optimizer.lr, OwnStep()
-        before = None if live.steps > 0 else self._state()
+        lr, own = self._trained.optimizer.lr, OwnStep(self._trained)
+        before = None if live.steps > 0 else state_of(self._trained)
         with own_random_numbers():
             live.begin()
             with own.watching(), self._trained.network.seen():
                 yield own
-        if own.loss is None:
-            raise InvalidInput("run.recording: no loss was seen; call backward() on it, or say it: `with run.recording(rows) as step: …; step.loss = loss`")
+        own.check()
         if before is not None:
-            self._check_own_step(rows, before, self._state())
+            check_repeatable(self._trained, live, rows, before)
         live.end(rows, lr, float(own.loss))
         self._follow_average()
 
@@ -234,7 +179,8 @@ class Run(Dynamics):
     def _recording(self) -> Any:
         return _engine.Recording(self.folder)
 
-    def _closed(self) -> "_Trained":
+    def _closed(self) -> Trained:
+        check_grad_is_possible("run")
         if self._live is not None:
             raise InvalidInput(f"{self.folder}: this run is still being made; close() it before it is asked about")
         return self._trained
@@ -261,7 +207,7 @@ class Run(Dynamics):
         if found["first_difference"] >= 0:
             where = f" in another environment ({found['environment_difference']})" if found["environment_difference"] else ""
             raise _engine.ReplayMismatch(f"{self.folder}: step {found['first_difference']}, repeated{where}, gave other weights than were recorded; "
-                                         "is the model deterministic, are data, loss and optimizer those of the run?")
+                                         f"is the model deterministic, are data, loss and optimizer those of the run?{trained.data.changed()}")
         return found["steps"]
 
     def explain(self, queries: Any, measure: str | Callable = "log-odds", *, rule: str = "secant", panels: int = 1, precision: str | None = None,
@@ -286,20 +232,22 @@ class Run(Dynamics):
         """
         asked, options = self._asked(**{k: v for k, v in locals().items() if k != "self"})
         with self._trained.keeping_state():
-            ledger = Ledger(_engine.sweep(self.folder, self._trained.parts, asked, options, bar(progress)), pictures_of(self._trained.data, asked))
-        self._warn(ledger, complete=rule == "secant" or rule.endswith("closed"))
+            with naming_changed_data(self._trained):
+                ledger = Ledger(_engine.sweep(self.folder, self._trained.parts, asked, options, bar(progress)), pictures_of(self._trained.data, asked))
+        self._warn(ledger, complete=rule == "secant" or rule.endswith("closed"), precision=options["precision"])
         return ledger
 
-    def _warn(self, ledger: Ledger, complete: bool) -> None:
+    def _warn(self, ledger: Ledger, complete: bool, precision: str) -> None:
         """complete: the residual should be no more than rounding."""
         certificate = ledger.certificate
         if not certificate.replay_exact:
             warnings.warn(f"{self.folder}: repeated, step {certificate.first_drift} gave other weights than were recorded, and the difference is booked as rounding; "
-                          "run.verify() looks closer, strict=True refuses", stacklevel=3)
+                          f"run.verify() looks closer, strict=True refuses{self._trained.data.changed()}", stacklevel=3)
         times = float(torch.nan_to_num(ledger._engine.residual.abs() / ledger._engine.residual_of_rounding).max()) if len(ledger.queries) else 0.0
         if complete and times > 1:
-            warnings.warn(f"{self.folder}: the residual is up to {times:.2g} times what rounding explains; look at the run before trusting the shares "
-                          "(run.verify(), or precision='double')", stacklevel=3)
+            look = "run.verify()" if precision == "double" else "run.verify(), or precision='double'"
+            warnings.warn(f"{self.folder}: the residual is up to {times:.2g} times what rounding explains; look at the run before trusting the shares ({look}). A model that "
+                          "computes by what the tape cannot see (numpy, .item(), .tolist()) is a possible reason", stacklevel=3)
 
     def plan(self, queries: Any, measure: str | Callable = "log-odds", **options: Any) -> dict:
         """What explain() with the same arguments would take: bytes, chunks, disk, expected seconds; "text" says it in lines."""
@@ -316,9 +264,8 @@ class Run(Dynamics):
         for name, known in (("precision", tuple(DTYPES)), ("convention", ("propagate", "ledger")), ("network", ("recorded", "weights", "average"))):
             if options[name] not in known:
                 raise InvalidInput(f"explain: {name} is {options[name]!r}; {' or '.join(map(repr, known))} is expected")
-        for name in ("keep", "sampled_steps", "start"):
-            if options[name] < 0:
-                raise InvalidInput(f"explain: {name} is {options[name]}; 0 or more is expected")
+        for name, least in (("keep", 0), ("sampled_steps", 0), ("start", 0), ("until", -1), ("stride", 1), ("panels", 1), ("memory", 1)):
+            options[name] = whole("explain", name, options[name], least)
         options |= {"from": options.pop("start"), **measure_of(measure, trained.network)}
         asked = self._queries(queries)
         if aggregate is not None:
@@ -331,7 +278,7 @@ class Run(Dynamics):
     def _queries(self, queries: Any) -> dict:
         return Queries.of(queries).for_engine(self._closed().network, DTYPES[self.manifest["dtype"]])
 
-    def _compared(self, queries: Any, measure: Any) -> tuple["_Trained", dict, Any]:
+    def _compared(self, queries: Any, measure: Any) -> tuple[Trained, dict, Any]:
         """What pathkernel.compare wants of the original."""
         return self._closed(), self._queries(queries), measure_of(measure, self._trained.network)["measurement"]
 
@@ -339,13 +286,11 @@ class Run(Dynamics):
                progress: bool | Callable = True) -> Ledger:
         """TracIn over checkpoints (Pruthi et al. 2020, arXiv:2002.08484): contributions[i, q] = −Σ_c η_c ⟨∇ℓ_i, ∇m_q⟩, + being a push up as everywhere here.
 
-        Scores and no account: nothing is claimed to add up, and `residual` is what they leave of the change. Queries, measure and aggregate
+        checkpoints: how many, or as many as the run has. Scores and no account: nothing is claimed to add up, and `residual` is what they leave of the change. Queries, measure and aggregate
         ('mean', 'by-class' or sets) as for explain().
         """
         asked = self._queries(queries)
-        options = {"checkpoints": checkpoints, "memory": memory, **measure_of(measure, self._trained.network)}
-        if checkpoints < 1:
-            raise InvalidInput(f"tracin: checkpoints is {checkpoints}; 1 or more is expected")
+        options = {"checkpoints": self._checkpoints("tracin", checkpoints), "memory": whole("tracin", "memory", memory, 1), **measure_of(measure, self._trained.network)}
         if aggregate is not None:
             def wrong() -> torch.Tensor:
                 raise InvalidInput("tracin: aggregate='wrong' is for explain(); give the rows, {'wrong ones': rows}")
@@ -354,6 +299,14 @@ class Run(Dynamics):
             ledger = _engine.tracin(self.folder, self._trained.parts, asked, options, bar(progress))
         return Ledger(ledger, pictures_of(self._trained.data, asked))
 
+    def _checkpoints(self, what: str, wanted: int) -> int:
+        """The engine takes as many as the run has, where it has not so many."""
+        there = sum(s > 0 for s in self._recording().checkpoint_steps)
+        if whole(what, "checkpoints", wanted, 1) > there:
+            warnings.warn(f"{self.folder}: {wanted} checkpoints are asked for, and the run has {there} after its beginning; {what} takes those (record(checkpoint_every=…) says how "
+                          "many are kept)", stacklevel=3)
+        return wanted
+
     def audit(self, queries: Any, *, stride: int = 16, checkpoints: int = 5, memory: int = 4 << 30, progress: bool | Callable = True) -> Audit:
         """Ranks all training examples by how suspect their labels are, by the whole path and by plain baselines (pathkernel.Audit).
 
@@ -361,9 +314,7 @@ class Run(Dynamics):
         exact, and slower. InvalidInput where the run predicts numbers or the queries have no labels.
         """
         trained, asked = self._closed(), self._queries(queries)
-        for name, value in (("stride", stride), ("checkpoints", checkpoints)):
-            if value < 1:
-                raise InvalidInput(f"audit: {name} is {value}; 1 or more is expected")
+        stride, checkpoints = whole("audit", "stride", stride, 1), self._checkpoints("audit", checkpoints)
         with trained.keeping_state():
             found = _engine.audit(self.folder, trained.parts, asked, stride, checkpoints, memory, bar(progress))
         return Audit(found, trained.data, trained.parts.targets)
@@ -372,7 +323,7 @@ class Run(Dynamics):
         """The tangent kernel of the network at the beginning of a step (0: untrained; None: trained); x, y, form as for pathkernel.tangent_kernel."""
         trained, dtype = self._closed(), DTYPES[self.manifest["dtype"]]
         step = self.steps if at is None else at
-        if not isinstance(step, int):
+        if isinstance(step, bool) or not isinstance(step, int):
             raise InvalidInput(f"tangent_kernel: at is {at!r}; the number of a step, or None for the trained network, is expected")
         with trained.keeping_state():
             return _engine.tangent_kernel_at(self.folder, trained.parts, step, inputs_of(trained.network, x, dtype), inputs_of(trained.network, y, dtype), check_form(form), memory,
@@ -384,6 +335,7 @@ class Run(Dynamics):
         every: steps that share a tangent kernel. x, y, form as for pathkernel.tangent_kernel.
         """
         trained, dtype = self._closed(), DTYPES[self.manifest["dtype"]]
+        every = whole("path_kernel", "every", every, 1)
         with trained.keeping_state():
             return _engine.path_kernel(self.folder, trained.parts, every, inputs_of(trained.network, x, dtype), inputs_of(trained.network, y, dtype), check_form(form), memory,
                                        bar(progress))
@@ -420,6 +372,7 @@ class Run(Dynamics):
         asked = self._queries(probe)
         if asked["targets"] is None:
             raise InvalidInput("kernel_evolution: the targets of the probe are needed; give (inputs, targets)")
+        count = whole("kernel_evolution", "count", count)
         with trained.keeping_state():
             found = _engine.kernel_evolution(self.folder, trained.parts, asked["inputs"], asked["targets"], list(steps), count, memory, bar(progress))
         return [KernelMoment(**moment) for moment in found]
@@ -434,6 +387,8 @@ class Run(Dynamics):
         The model ends with the new run's weights. With neither the new run has the hashes of the first.
         """
         trained = self._closed()
+        if relabel is not None and not isinstance(relabel, Mapping):
+            raise InvalidInput(f"run.retrain: relabel is {describe(relabel)}; a dict, example to label, is expected: {{312: 9}}")
         rows = sorted(set(numbers_of(drop, trained.data.length, "run.retrain").tolist()))
         labels = [(int(numbers_of([example], trained.data.length, "run.retrain: relabel")), trained.data.label_of(label)) for example, label in (relabel or {}).items()]
         with trained.keeping_state():
@@ -442,34 +397,6 @@ class Run(Dynamics):
 
     def __repr__(self) -> str:
         return f"<pathkernel.Run {self.folder}, {self.steps} steps{', being made' if self._live is not None else ''}>"
-
-    # -- steps of the caller's own ----------------------------------------------------------------------------------------------------
-
-    def _state(self) -> tuple:
-        module, optimizer = self._trained.network.module, self._trained.optimizer
-        tensors = [t.detach().clone() for t in (*module.parameters(), *module.buffers())]
-        return tensors, optimizer.snapshot(copies=True), torch.get_rng_state()
-
-    def _put(self, state: tuple) -> None:
-        module, optimizer = self._trained.network.module, self._trained.optimizer
-        with torch.no_grad():
-            for t, value in zip((*module.parameters(), *module.buffers()), state[0]):
-                t.copy_(value)
-        optimizer.put_back(state[1])
-        torch.set_rng_state(state[2])
-
-    def _check_own_step(self, rows: torch.Tensor, before: tuple, after: tuple) -> None:
-        self._put(before)
-        self._live.rehearse(rows, self._trained.optimizer.lr)
-        names = [name for name, _ in (*self._trained.network.module.named_parameters(), *self._trained.network.module.named_buffers())]
-        theirs = self._state()[0]
-        self._put(after)
-        for name, mine, engine in zip(names, after[0], theirs):
-            if not torch.equal(mine, engine):
-                raise InvalidInput(f"run.recording: your step gave '{name}' other values than the engine's own step with the same examples (largest difference "
-                                   f"{float((mine - engine).abs().max()):.2g}), so that it could not be repeated later; inside, do what run.step() does: the examples "
-                                   "in this order, model.train(), the loss given to record() with its reduction, backward, and no clipping but "
-                                   "record(clip_norm=…)")
 
 
 def record(folder: str | pathlib.Path, *, model: torch.nn.Module, optimizer: Any, loss: Any, data: Any, seed: int = 0,
@@ -490,16 +417,21 @@ def record(folder: str | pathlib.Path, *, model: torch.nn.Module, optimizer: Any
     autocast   torch.bfloat16: model and loss run under torch.autocast of it, as in the caller's loop
     checkpoint_every  steps between two checkpoints; 0: about the square root of the steps so far
     """
-    trained = _Trained(model, optimizer, loss, data, reduction=reduction, clip_norm=clip_norm, clip_value=clip_value, class_names=class_names, autocast=autocast)
-    if loss is None or optimizer is None:
-        raise InvalidInput("record: a loss and an optimizer are needed")
-    for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value), ("checkpoint_every", checkpoint_every)):
-        if not 0 <= value < float("inf"):
-            raise InvalidInput(f"record: {name} is {value}; 0 (none) or a number above it is expected")
+    check_grad_is_possible("record")
+    for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value)):
+        number("record", name, value, "0 (none) or a number above it", 0)
+    checkpoint_every = whole("record", "checkpoint_every", checkpoint_every, 0)
+    accumulate, average_start, average_every = (whole("record", name, value, least) for name, value, least in (
+        ("accumulate", accumulate, 1), ("average_start", average_start, 0), ("average_every", average_every, 1)))
+    ema, seed = number("record", "ema", ema, "a decay between 0 and 1 (0: none)"), whole("record", "seed", seed, 0, 2**63 - 1)
+    if not isinstance(regulariser, str):
+        raise InvalidInput(f"record: regulariser is {regulariser!r}; a text such as 'l2:0.001' or 'l1:0.0001' is expected")
     if autocast not in (None, torch.bfloat16):
         raise InvalidInput(f"record: autocast is {autocast}; torch.bfloat16 is expected (float16 wants its losses scaled, which is not followed)")
-    if not 0 <= seed < 2**63:
-        raise InvalidInput(f"record: seed is {seed}; a whole number from 0 to 2**63 - 1 is expected")
+    trained = Trained(model, optimizer, loss, data, reduction=reduction, clip_norm=clip_norm, clip_value=clip_value, class_names=class_names, autocast=autocast)
+    if loss is None or optimizer is None:
+        raise InvalidInput("record: a loss and an optimizer are needed")
+    trained.check_recordable()
     manifest = {"objective": trained.objective, "reduction": trained.reduction, "regulariser": regulariser, "accumulate": accumulate, "ema": ema, "batch": 0,
                 "seed": seed, "checkpoint_every": checkpoint_every, "location": f"python:{trained.data.name}"}
     followed = Average(average, trained.network.module, average_start, average_every, fresh=True) if average is not None else None
@@ -511,14 +443,15 @@ def resume(folder: str | pathlib.Path, *, model: torch.nn.Module, optimizer: Any
            class_names: list[str] | None = None, progress: bool | Callable = True) -> Run:
     """Goes on with a recording that was interrupted: model, optimizer and average (where there was one) get the state after its last step.
     Then fit() or step()."""
+    check_grad_is_possible("resume")
     manifest = json.loads(_engine.Recording(str(folder)).manifest)
     if optimizer is None or loss is None:
         raise InvalidInput("resume: a loss and an optimizer are needed, those that the run was begun with")
-    trained = _trained_as(manifest, model, optimizer, loss, data, class_names)
-    _check_same(str(folder), manifest, trained)
+    trained = trained_as(manifest, model, optimizer, loss, data, class_names)
+    check_same(str(folder), manifest, trained)
     followed = _average_as(manifest, average, trained)
     groups = trained.optimizer.groups()
-    with own_random_numbers():
+    with own_random_numbers(), naming_changed_data(trained):
         live = _engine.LiveRun.resume(str(folder), trained.parts, bar(progress))
     return Run(str(folder), trained, live, manifest["seed"], groups, followed)
 
@@ -531,12 +464,12 @@ def open(folder: str | pathlib.Path, *, model: torch.nn.Module, data: Any, optim
     InvalidInput names the first difference from what was recorded.
     """
     manifest = json.loads(_engine.Recording(str(folder)).manifest)
-    trained = _trained_as(manifest, model, optimizer, loss, data, class_names)
-    _check_same(str(folder), manifest, trained)
+    trained = trained_as(manifest, model, optimizer, loss, data, class_names)
+    check_same(str(folder), manifest, trained)
     return Run(str(folder), trained)
 
 
-def _average_as(manifest: dict, average: Any, trained: _Trained) -> Average | None:
+def _average_as(manifest: dict, average: Any, trained: Trained) -> Average | None:
     recorded = manifest.get("average")
     if average is None:
         return None
@@ -546,42 +479,3 @@ def _average_as(manifest: dict, average: Any, trained: _Trained) -> Average | No
     if followed.settings != recorded:
         raise InvalidInput(f"resume: the average is {followed.settings}, but {recorded} was recorded")
     return followed
-
-
-def _trained_as(manifest: dict, model: Any, optimizer: Any, loss: Any, data: Any, class_names: list[str] | None) -> _Trained:
-    o = manifest["optimizer"]
-    reduction = None if loss is None or getattr(loss, "reduction", None) else manifest["reduction"]
-    trained = _Trained(model, optimizer, loss, data, reduction=reduction, clip_norm=o["clip_norm"], clip_value=o["clip_value"], class_names=class_names,
-                       recorded=manifest["model"])
-    labels = [(change["example"], change["label"]) for change in manifest["relabelled"]]
-    as_recorded = int(trained.parts.fingerprint, 16) == int(str(manifest["data_fingerprint"]), 16)
-    return trained if as_recorded or trained.data.length != manifest["examples"] else trained.relabelled(labels)  # by retrain(): the caller's data may be the original's
-
-
-def _check_same(folder: str, manifest: dict, trained: _Trained) -> None:
-    recording = _engine.Recording(folder)
-    module = trained.network.module
-    named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
-    named += [(n, p) for n, p in module.named_parameters() if not p.requires_grad] + list(module.named_buffers())
-    recorded = recording.parameters(0)
-    for (name, tensor), (recorded_name, recorded_tensor) in zip(named, recorded):
-        if name != recorded_name or tensor.shape != recorded_tensor.shape or tensor.dtype != recorded_tensor.dtype:
-            raise InvalidInput(f"{folder}: the model has '{name}' ({str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}) where '{recorded_name}' "
-                               f"({str(recorded_tensor.dtype).removeprefix('torch.')} {list(recorded_tensor.shape)}) was recorded; build the model that was trained")
-    if len(named) != len(recorded):
-        raise InvalidInput(f"{folder}: the model has {len(named)} parameters and buffers, but {len(recorded)} were recorded; build the model that was trained")
-    if trained.objective and trained.objective != manifest["objective"]:
-        raise InvalidInput(f"{folder}: the loss is {trained.objective}, but {manifest['objective']} was recorded")
-    if trained.objective and trained.reduction != manifest["reduction"]:
-        raise InvalidInput(f"{folder}: the loss reduces by {trained.reduction}, but {manifest['reduction']} was recorded")
-    if not trained.objective and manifest["objective"].startswith("python:"):
-        raise InvalidInput(f"{folder}: was trained with a loss of its own, {manifest['objective'].removeprefix('python:')}; give it as loss=")
-    if trained.optimizer is not None and recording.steps > 0:
-        mine, theirs = trained.optimizer.engine_settings(), manifest["optimizer"]
-        for key, value in mine.items():
-            if key != "lr" and theirs.get(key) != value:  # the log has the learning rates; a scheduler may have moved this one
-                raise InvalidInput(f"{folder}: the optimizer's {key} is {value}, but {theirs.get(key)} was recorded")
-    if trained.data.length != manifest["examples"]:
-        raise InvalidInput(f"{folder}: the data set has {trained.data.length} examples, but {manifest['examples']} were recorded")
-    if int(trained.parts.fingerprint, 16) != int(str(manifest["data_fingerprint"]), 16):
-        raise InvalidInput(f"{folder}: the data set is not the one that was recorded (its fingerprint differs); load the same examples in the same order")

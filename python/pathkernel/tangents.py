@@ -63,9 +63,11 @@ def check_form(form: str) -> str:
 
 
 def inputs_of(network: Network, inputs: Any, dtype: torch.dtype) -> list[torch.Tensor]:
-    """Flat tensors of a batch; none for None."""
-    flat = [] if inputs is None else Queries(inputs).for_engine(network, dtype)["inputs"]
-    return [t.clone() if t.is_inference() else t for t in flat]  # autograd refuses those made in inference mode
+    """Flat tensors of a batch; none for None. @throws InvalidInput for inputs that do not fit, or hold NaN"""
+    tensors = [] if inputs is None else Queries(inputs).for_engine(network, dtype)["inputs"]
+    if any(t.is_floating_point() and not bool(torch.isfinite(t).all()) for t in tensors):
+        raise InvalidInput("tangent kernel: the inputs hold NaN or infinite numbers")
+    return [t.clone() if t.is_inference() else t for t in tensors]  # autograd refuses those made in inference mode
 
 
 def tangent_kernel(model: torch.nn.Module, x: Any, y: Any = None, form: str = "full", memory: int = 4 << 30, progress: bool | Callable = False) -> torch.Tensor:

@@ -177,7 +177,7 @@ def test_what_is_no_average_of_this_run_is_refused(tmp_path):
     refused("is a Sequential; a torch.optim.swa_utils.AveragedModel", copy.deepcopy(model))
     refused("not those of the model", swa_utils.AveragedModel(nn.Linear(5, 3)))
     refused("ema and average were both given", swa_utils.AveragedModel(model), ema=0.9)
-    refused("must start at step 0 or later", swa_utils.AveragedModel(model), average_every=0)
+    refused("average_every is 0; a whole number from 1 on", swa_utils.AveragedModel(model), average_every=0)
     refused("decay must lie between 0 and 1", swa_utils.AveragedModel(model, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(1.0)))
     used = swa_utils.AveragedModel(model)
     used.update_parameters(model)

@@ -201,9 +201,9 @@ def test_several_optimizers_are_resumed_scheduled_and_recognised(tmp_path):
     with pytest.raises(pk.InvalidInput, match="optimizer's name is adamw, but muon was recorded"):
         pk.open(expected.folder, optimizer=[adamw, muon], **parts)
     other = torch.optim.Adam([model[2].bias, *model[4].parameters()])
-    with pytest.raises(pk.InvalidInput, match="group 1 is of Adam, but of another one"):
+    with pytest.raises(pk.InvalidInput, match="group 1 belongs to Adam, but to AdamW"):
         pk.open(expected.folder, optimizer=[muon, other], **parts).verify(progress=False)
-    with pytest.raises(pk.InvalidInput, match="newton_schulz is"):
+    with pytest.raises(pk.InvalidInput, match="optimizer's ns_steps of group 0 is"):
         pk.open(expected.folder, optimizer=optimizers(model, ns_steps=3), **parts)
     with pytest.raises(pk.InvalidInput, match="belongs to group 0 as well"):
         pk.record(tmp_path / "both", optimizer=[muon, torch.optim.AdamW(model.parameters())], **parts)

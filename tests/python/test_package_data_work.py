@@ -152,6 +152,9 @@ def test_comparisons_that_say_nothing_are_refused(tmp_path):
     losses = run.explain((x[:4], y[:4]), "loss", progress=False)
     with pytest.raises(pk.InvalidInput, match="the ledger measures loss"):
         pk.compare(run, relabelled, (x[:4], y[:4]), "log-odds", ledger=losses)
+    own = run.explain((x[:4], y[:4]), lambda outputs, batch: outputs[:, 0], progress=False)
+    with pytest.raises(pk.InvalidInput, match="a function of yours; give measure= as well"):
+        pk.compare(run, relabelled, (x[:4], y[:4]), ledger=own)
     assert "loss" in pk.compare(run, relabelled, (x[:4], y[:4]), ledger=losses).queries[0].measurement
     both = pk.compare(run, run.retrain(tmp_path / "both", drop=[3], relabel={3: 1}, progress=False), x[:4])
     assert both.dropped == [3] and both.relabelled == [] and all(q.relabelled_contributed == 0 for q in both.queries)
@@ -178,6 +181,20 @@ def test_numbers_are_relabelled_too(tmp_path):
     other = run.retrain(tmp_path / "other", relabel={2: 7.5}, progress=False)
     assert other.manifest["relabelled"] == [{"example": 2, "label": "7.5"}]
     assert other.verify(progress=False) == run.steps
+
+
+@pytest.mark.parametrize("as_items", [False, True])
+def test_numbers_in_a_column_of_their_own_are_relabelled(tmp_path, as_items):
+    x, _ = examples(dtype=torch.float64)
+    y = x.sum(1, keepdim=True)
+    torch.manual_seed(0)
+    model = nn.Linear(5, 1).double()
+    run = recorded(tmp_path / "run", model=model, data=[(a, b) for a, b in zip(x, y)] if as_items else (x, y), loss=nn.MSELoss())
+    other = run.retrain(tmp_path / "other", relabel={2: 7.5}, progress=False)
+    assert other.verify(progress=False) == run.steps
+    torch.manual_seed(0)
+    by_hand = recorded(tmp_path / "hand", model=nn.Linear(5, 1).double(), data=(x, torch.where(torch.arange(24)[:, None] == 2, 7.5, y)), loss=nn.MSELoss())
+    assert [other.logged(s)["hash"] for s in range(10)] == [by_hand.logged(s)["hash"] for s in range(10)]
 
 
 def test_nothing_changed_gives_the_same_bits(tmp_path):
@@ -233,8 +250,9 @@ def test_tracin_is_the_gradients_product(tmp_path, measure):
     h = torch.stack([gradient(m(module(qx[q:q + 1]), q)) for q in range(4)])
     assert np.allclose(scores.contributions, (-0.1 * g @ h.T).numpy(), rtol=1e-10, atol=1e-14)
     assert "scores, not an account" in str(scores.certificate)
-    with pytest.raises(pk.InvalidInput, match="checkpoints"):
-        run.tracin((qx, qy), checkpoints=100)
+    with pytest.warns(UserWarning, match="100 checkpoints are asked for, and the run has 1 after its beginning; tracin takes those"):
+        fewer = run.tracin((qx, qy), measure, checkpoints=100, progress=False)
+    assert np.array_equal(fewer.contributions, scores.contributions)
     mean = run.tracin((qx, qy), measure, checkpoints=1, aggregate="mean", progress=False)
     assert np.allclose(mean.contributions[:, 0], scores.contributions.mean(1), rtol=1e-9, atol=1e-14)
 

@@ -1,4 +1,6 @@
 #include <ATen/ops/where.h>
+#include <fmt/format.h>
+#include <pathkernel/core/error.h>
 #include <pathkernel/tangent/rule.h>
 #include <pathkernel/tangent/rules/vjp.h>
 
@@ -67,6 +69,9 @@ void masked(Call& call) {
 // y = W[index], linear in W: row index_t of W's gradient receives v_t
 void embedding(Call& call) {
   const Ends index = call.ends("indices");
+  for (const char* option : {"scale_grad_by_freq", "sparse"})
+    if (call.argument(option).toBool())
+      throw InvalidInput(fmt::format("the tape: embedding has {}=True, with which its gradient is no sum over the examples that can be read; leave it out", option));
   if (!call.wants_shared("weight")) {
     own_transpose(call);
     return;
