@@ -100,7 +100,7 @@ def main():
         size = abs(ledger.contributions).sum(0)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(f"{name:12s} {sum(p.numel() for p in model.parameters()) / 1e6:.1f} million parameters, {STEPS} steps, {torch.get_num_threads()} threads: a plain step {training:.2f} s, "
-              f"run.step {recorded:.2f} s (+{100 * (recorded / training - 1):.1f} %), closing {closing:.2f} s, sweep {sweep:.2f} s: {sweep / training:.1f}x (at most {wanted}x wanted); "
+              f"run.step {recorded:.2f} s ({100 * (recorded / training - 1):+.1f} %), closing {closing:.2f} s, sweep {sweep:.2f} s: {sweep / training:.1f}x (at most {wanted}x wanted); "
               f"residual {max(abs(ledger.residual) / size):.0e} of Σ|c|, peak memory {peak:.1f} GiB, {chunks} chunk{'s' if chunks > 1 else ''} of queries in memory={MEMORY} GiB", flush=True)
 
 

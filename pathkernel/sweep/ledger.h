@@ -12,7 +12,7 @@ struct Certificate {
   Tensor residual_to_contributions;  ///< [Q] |residual| / Σ_i|c_i|: proves replay, optimizer form and arithmetic
   Tensor residual_to_change;         ///< [Q] |residual| / |f_T − f_0|
   Tensor rounding_to_change;         ///< [Q] |rounding| / |f_T − f_0|
-  Tensor split_uncertainty;          ///< [Q] E: ‖c^(m) − c^(2m)‖ / ‖c^(2m)‖ on sampled steps: bounds the split; undefined: not measured
+  Tensor split_uncertainty;          ///< [Q] E: ‖c^(m) − c^(2m)‖ / ‖c^(2m)‖ on sampled steps: estimates how far the split is off (docs/accuracy.md); undefined: not measured
   int64_t sampled_steps = 0;         ///< how many steps E was measured on
   Tensor quadrature_defect;          ///< [Q] Σ_s |r_s| of gauss and left before any closure (theory 3, A times the change); undefined: secant
   Tensor stride_deviation;           ///< [m] ‖c^K − c^1‖ / ‖c^1‖ of the first queries with stride K against 1; undefined: stride 1
