@@ -14,13 +14,13 @@ namespace {
 
 struct Spread { double median, largest; };
 
-/// Over the entries that are numbers; empty when the tensor is undefined or has none.
-std::optional<Spread> spread(const Tensor& numbers) {
+/// Over the finite entries; empty when the tensor is undefined or has none.  @param infinite  those as well: they are what matters
+std::optional<Spread> spread(const Tensor& numbers, bool infinite = false) {
   if (!numbers.defined()) return std::nullopt;
   std::vector<double> v;
   const Tensor flat = numbers.to(at::kDouble).contiguous();
   for (int64_t i = 0; i < flat.numel(); ++i)
-    if (const double x = flat.const_data_ptr<double>()[i]; !std::isnan(x)) v.push_back(x);
+    if (const double x = flat.const_data_ptr<double>()[i]; std::isfinite(x) || (infinite && std::isinf(x))) v.push_back(x);
   if (v.empty()) return std::nullopt;
   std::sort(v.begin(), v.end());
   return Spread{(v[(v.size() - 1) / 2] + v[v.size() / 2]) / 2, v.back()};
@@ -86,7 +86,7 @@ std::string LedgerSettings::summary_of(const Certificate& certificate) const { r
 
 std::string Certificate::brief(const std::string& conventions) const {
   std::string line;
-  if (const auto r = spread(residual_to_contributions)) line += fmt::format("adds up to {:.1g} of Σ|c|", r->largest);
+  if (const auto r = spread(residual_to_contributions, true)) line += fmt::format("adds up to {:.1g} of Σ|c|", r->largest);
   else line += "residual not measured";
   if (const auto r = spread(residual_to_change)) line += fmt::format(" ({:.1g} of f_T − f_0)", r->median);
   if (const auto e = spread(split_uncertainty)) {
