@@ -13,22 +13,13 @@
 #include <pathkernel/kernel/network.h>
 
 #include <algorithm>
-#include <chrono>
-#include <functional>
 #include <thread>
+
+#include "timing.h"
 
 using namespace pathkernel;
 
 namespace {
-
-double seconds(const std::function<void()>& work) {
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-/// The best of three: the machine's noise only adds.
-double best(const std::function<void()>& work) { return std::min({seconds(work), seconds(work), seconds(work)}); }
 
 void run(at::ScalarType dtype, int64_t n, int64_t layers, int64_t d) {
   const Tensor x = at::randn({n, d}, dtype), y = at::randn({n, d}, dtype);

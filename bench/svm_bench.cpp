@@ -9,19 +9,13 @@
 #include <pathkernel/machine/svm.h>
 
 #include <algorithm>
-#include <chrono>
-#include <functional>
 #include <vector>
+
+#include "timing.h"
 
 using namespace pathkernel;
 
 namespace {
-
-double seconds(const std::function<void()>& work) {
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
 
 /// LIBSVM's form of the matrix, and its machine.
 int by_libsvm(const Tensor& K, Tensor y, double C) {

@@ -14,23 +14,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <filesystem>
-#include <functional>
 #include <thread>
+
+#include "timing.h"
 
 using namespace pathkernel;
 
 namespace {
-
-double seconds(const std::function<void()>& work) {
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-/// The best of three: the machine's noise only adds.
-double best(const std::function<void()>& work) { return std::min({seconds(work), seconds(work), seconds(work)}); }
 
 /// One layer's contraction of B rank-one gradients with Q dense adjoints, beside the bare matrix product of the same size.
 void contraction(int64_t out, int64_t in, int64_t B, int64_t Q) {

@@ -7,6 +7,7 @@
 
 #include <pathkernel/core/bytes.h>
 #include <pathkernel/core/files.h>
+#include <pathkernel/core/json.h>
 #include <pathkernel/kernel/fidelity.h>
 #include <pathkernel/sweep/queries.h>
 
@@ -51,14 +52,12 @@ std::string in_words(const Fidelity& found) {
   return text;
 }
 
-nlohmann::json number(double x) { return std::isnan(x) ? nlohmann::json() : nlohmann::json(x); }
-
 nlohmann::json json_of(const Fidelity& found, const Options& o) {
   nlohmann::json kernels = nlohmann::json::array();
   for (const KernelFidelity& k : found.kernels)
-    kernels.push_back({{"kernel", k.kernel}, {"tautology", number(k.tautology)}, {"spread", number(k.spread)}, {"time_mean", number(k.time_mean)},
-                       {"least_squares", number(k.least_squares)}, {"negative", k.negative}});
-  return {{"run", o.folder}, {"queries", o.queries}, {"examples", found.examples}, {"outputs", found.outputs}, {"steps", found.steps}, {"flow", number(found.flow)}, {"kernels", kernels}};
+    kernels.push_back({{"kernel", k.kernel}, {"tautology", number_or_null(k.tautology)}, {"spread", number_or_null(k.spread)}, {"time_mean", number_or_null(k.time_mean)},
+                       {"least_squares", number_or_null(k.least_squares)}, {"negative", k.negative}});
+  return {{"run", o.folder}, {"queries", o.queries}, {"examples", found.examples}, {"outputs", found.outputs}, {"steps", found.steps}, {"flow", number_or_null(found.flow)}, {"kernels", kernels}};
 }
 
 void fidelity(const Options& o) {

@@ -7,6 +7,7 @@
 #include "text_table.h"
 
 #include <pathkernel/core/files.h>
+#include <pathkernel/core/json.h>
 #include <pathkernel/kernel/taylorised.h>
 #include <pathkernel/sweep/queries.h>
 
@@ -41,13 +42,11 @@ std::string in_words(const Taylorised& found) {
   return fmt::format("At the end the outputs of the {} network are off by {:.0f} % of what training changed in them.\n", found.order == 1 ? "linearised" : "quadratic", 100 * end.distance);
 }
 
-nlohmann::json number(double x) { return std::isnan(x) ? nlohmann::json() : nlohmann::json(x); }
-
 nlohmann::json json_of(const Taylorised& found, const Options& o) {
   nlohmann::json list = nlohmann::json::array();
   for (const TaylorMoment& m : found.moments)
-    list.push_back({{"step", m.step}, {"loss", number(m.loss)}, {"taylor_loss", number(m.taylor_loss)}, {"accuracy", number(m.accuracy)}, {"taylor_accuracy", number(m.taylor_accuracy)},
-                    {"agreement", number(m.agreement)}, {"distance", number(m.distance)}, {"weight_distance", number(m.weight_distance)}});
+    list.push_back({{"step", m.step}, {"loss", number_or_null(m.loss)}, {"taylor_loss", number_or_null(m.taylor_loss)}, {"accuracy", number_or_null(m.accuracy)}, {"taylor_accuracy", number_or_null(m.taylor_accuracy)},
+                    {"agreement", number_or_null(m.agreement)}, {"distance", number_or_null(m.distance)}, {"weight_distance", number_or_null(m.weight_distance)}});
   return {{"run", o.folder}, {"probe", o.probe}, {"order", found.order}, {"diverged", found.diverged}, {"moments", list}};
 }
 

@@ -121,7 +121,6 @@ json hashes(Ledger& ledger) {
   return all;
 }
 
-json number(double x) { return std::isfinite(x) ? json(x) : json(nullptr); }
 double number_from(const json& x) { return x.is_null() ? std::numeric_limits<double>::quiet_NaN() : x.get<double>(); }
 
 json to_json(Ledger& ledger) {
@@ -145,8 +144,8 @@ json to_json(Ledger& ledger) {
           {"layers", ledger.layers},
           {"classes", ledger.classes},
           {"certificate",
-           {{"summary", s.summary_of(c)}, {"sampled_steps", c.sampled_steps}, {"correction_share", number(c.correction_share)},
-            {"optimizer_mismatch", number(c.optimizer_mismatch)}, {"optimizer_bound", number(c.optimizer_bound)},
+           {{"summary", s.summary_of(c)}, {"sampled_steps", c.sampled_steps}, {"correction_share", number_or_null(c.correction_share)},
+            {"optimizer_mismatch", number_or_null(c.optimizer_mismatch)}, {"optimizer_bound", number_or_null(c.optimizer_bound)},
             {"replay_exact", c.replay_exact}, {"first_drift", c.first_drift}}}};
 }
 

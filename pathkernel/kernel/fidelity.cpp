@@ -7,6 +7,7 @@
 #include <pathkernel/kernel/tangent_kernel.h>
 #include <pathkernel/model/own_weights.h>
 #include <pathkernel/record/replay.h>
+#include <pathkernel/record/step_rate.h>
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
@@ -80,7 +81,7 @@ class Walk {
     for (int64_t s = 0; s < recording_.steps(); ++s) {
       const Tensors w = in_double(values(model_.parameters())), buffers = in_double(values(model_.buffers()));
       Residuals residuals;
-      const double eta = time_of_step(replay_.advance(&residuals).record, "fidelity") * (std::isnan(push) ? 1 : push);
+      const double eta = step_rate(replay_.advance(&residuals).record, "fidelity") * (std::isnan(push) ? 1 : push);
       const Tensors next = in_double(values(model_.parameters()));
       const OwnWeights training(model_);  // the step's storage again, for the next one
       add(w, next, buffers, residuals.passes, eta);

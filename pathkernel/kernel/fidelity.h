@@ -47,7 +47,7 @@ struct Fidelity {
 /// @param learner  its model is of the recorded architecture, and has its own weights again afterwards   @param data  the training part
 /// @param queries  inputs, eight or more, those of a model's forward; every second one is kept from the fit, so shuffle what is sorted in a pattern of two
 /// Cost: a replay, and per step the Jacobians of the queries twice and of the batch; the fits O(Q²N) for O = 1.
-/// @throws InvalidInput for few queries, a run without steps, or what does not fit the memory, and as tangent_kernel() and time_of_step() do
+/// @throws InvalidInput for few queries, a run without steps, or what does not fit the memory, and as tangent_kernel() and step_rate() do
 Fidelity fidelity(const Recording& recording, const Learner& learner, const Dataset& data, const Tensors& queries, const FidelityOptions& options = {});
 
 /// kernel,tautology,spread,time_mean,least_squares,negative with a line for each kernel.

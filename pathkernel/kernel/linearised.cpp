@@ -1,6 +1,7 @@
 #include <pathkernel/kernel/linearised.h>
 
 #include <pathkernel/core/error.h>
+#include <pathkernel/core/rows.h>
 #include <pathkernel/tangent/capture.h>
 #include <pathkernel/tangent/contraction.h>
 #include <pathkernel/tangent/coupled_batch.h>
@@ -18,12 +19,6 @@
 
 namespace pathkernel {
 namespace {
-
-Tensors rows_of(const Tensors& inputs, int64_t first, int64_t count) {
-  Tensors some;
-  for (const Tensor& t : inputs) some.push_back(t.narrow(0, first, count));
-  return some;
-}
 
 /// One forward pass of a block of inputs, written for both directions: autograd's graph for Jᵀv, the tape for Jv.
 struct Pass {
@@ -52,7 +47,7 @@ struct Linearised::Impl {
   template <class Use>
   void with_pass(size_t b, const Use& use) const {
     if (kept.size() > b) return use(*kept[b]);
-    const Pass pass(model, rows_of(inputs, begin(b), count(b)));
+    const Pass pass(model, rows(inputs, begin(b), count(b)));
     use(pass);
   }
   int64_t begin(size_t b) const { return int64_t(b) * block; }
@@ -61,7 +56,7 @@ struct Linearised::Impl {
 
   /// Of an input, over what its pass keeps whatever the batch.
   void choose_blocks(int64_t memory) {
-    const int64_t one = Pass(model, rows_of(inputs, 0, 1)).tape.bytes(), two = n > 1 ? Pass(model, rows_of(inputs, 0, 2)).tape.bytes() : 2 * one;
+    const int64_t one = Pass(model, rows(inputs, 0, 1)).tape.bytes(), two = n > 1 ? Pass(model, rows(inputs, 0, 2)).tape.bytes() : 2 * one;
     const double each = std::max<double>(1, double(two - one)) + 8.0 * double(O);
     block = std::clamp<int64_t>(int64_t(double(memory) / 2 / each), 1, std::min<int64_t>(512, n));
     keeps = double(n) * each + double(blocks()) * double(one) <= double(memory);
@@ -71,8 +66,8 @@ struct Linearised::Impl {
   void check_owners(const Tensor& together) const {
     if (n < 2) return;
     const at::NoGradGuard no_grad;
-    const Tensor two = together.narrow(0, 0, 2), alone = at::cat({first_output_numbers(model.forward(rows_of(inputs, 0, 1), Mode::eval)),
-                                                                  first_output_numbers(model.forward(rows_of(inputs, 1, 1), Mode::eval))});
+    const Tensor two = together.narrow(0, 0, 2), alone = at::cat({first_output_numbers(model.forward(rows(inputs, 0, 1), Mode::eval)),
+                                                                  first_output_numbers(model.forward(rows(inputs, 1, 1), Mode::eval))});
     const double off = (two - alone).abs().max().item<double>(), scale = alone.abs().max().item<double>();
     if (off > (alone.scalar_type() == at::kDouble ? 1e-9 : 1e-4) * std::max(scale, 1e-300))
       throw CoupledBatch(fmt::format("linearised network: an output differs by {:.2g} of the largest with other inputs in its batch: the network's outputs depend on them too", off / scale));
@@ -93,12 +88,12 @@ Linearised::Linearised(Model& model, Tensors inputs, int64_t memory) : impl_(std
   if (me.parameters.empty()) throw InvalidInput("linearised network: the model has no parameters");
   {
     const at::NoGradGuard no_grad;
-    me.O = first_output_numbers(model.forward(rows_of(me.inputs, 0, 1), Mode::eval)).size(1);
+    me.O = first_output_numbers(model.forward(rows(me.inputs, 0, 1), Mode::eval)).size(1);
   }
   me.choose_blocks(memory);
   Tensors parts;
   for (size_t b = 0; b < me.blocks(); ++b) {
-    auto pass = std::make_unique<Pass>(model, rows_of(me.inputs, me.begin(b), me.count(b)));
+    auto pass = std::make_unique<Pass>(model, rows(me.inputs, me.begin(b), me.count(b)));
     parts.push_back(pass->outputs.detach());
     if (me.keeps) me.kept.push_back(std::move(pass));
   }
@@ -144,7 +139,7 @@ Tensor Linearised::push(const Tensors& v) const {
 
 Tensor Linearised::column(int64_t row) const {
   const Impl& me = *impl_;
-  const Pass one(me.model, rows_of(me.inputs, row / me.O, 1));
+  const Pass one(me.model, rows(me.inputs, row / me.O, 1));
   Tensors g = torch::autograd::grad({one.outputs[0][row % me.O]}, me.parameters, {}, /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true);
   for (Tensor& t : g)
     if (t.defined()) t = t.detach().reshape({1, -1});
@@ -157,7 +152,7 @@ Tensor Linearised::diagonal() const {
   Tensors parts;
   for (int64_t i = 0; i < me.n; i += some) {
     const int64_t count = std::min(some, me.n - i);
-    const std::vector<FactorSet> sets = example_gradients(me.model, rows_of(me.inputs, i, count), {}, first_output_numbers);
+    const std::vector<FactorSet> sets = example_gradients(me.model, rows(me.inputs, i, count), {}, first_output_numbers);
     Tensors outputs;
     for (const FactorSet& set : sets) {
       Tensor squares = at::zeros({count}, me.values.options());

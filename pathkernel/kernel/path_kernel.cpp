@@ -22,8 +22,6 @@ int64_t checkpoint_before(const Recording& recording, int64_t s) {
 
 }  // namespace
 
-double time_of_step(const StepRecord& record, const char* who) { return step_rate(record, who); }
-
 Tensor tangent_kernel_at(const Recording& recording, const Learner& learner, const Dataset& data, int64_t s, const Tensors& x, const Tensors& y, const TangentOptions& options) {
   if (s < 0 || s > recording.steps())
     throw InvalidInput(fmt::format("tangent_kernel: step {} was asked for, but {} has {} (0: the untrained network, {}: the trained one)", s, recording.folder(),
@@ -48,7 +46,7 @@ Tensor path_kernel(const Recording& recording, const Learner& learner, const Dat
     const int64_t s = replay.position(), until = std::min(s + options.every, recording.steps());
     const Tensor kernel = tangent_kernel(learner.model, x, y, quiet);
     double time = 0;
-    while (replay.position() < until) time += time_of_step(replay.advance().record, "path_kernel");
+    while (replay.position() < until) time += step_rate(replay.advance().record, "path_kernel");
     sum = sum.defined() ? sum.add_(kernel, time) : kernel * time;
     if (options.tangent.progress) options.tangent.progress("path kernel", until, recording.steps());
   }

@@ -13,10 +13,6 @@ namespace pathkernel {
 Tensor tangent_kernel_at(const Recording& recording, const Learner& learner, const Dataset& data, int64_t s, const Tensors& x, const Tensors& y = {},
                          const TangentOptions& options = {});
 
-/// η of a step, as the time that it takes. @param who  asks, for the message
-/// @throws InvalidInput where groups of parameters have different ones: no one time would be right for all
-double time_of_step(const StepRecord& record, const char* who);
-
 struct PathKernelOptions {
   TangentOptions tangent = {.form = TangentForm::trace};
   int64_t every = 1;  ///< steps that share the tangent kernel at the first of them: cheaper, a coarser left sum

@@ -2,6 +2,7 @@
 
 #include <pathkernel/core/bytes.h>
 #include <pathkernel/core/error.h>
+#include <pathkernel/core/rows.h>
 #include <pathkernel/kernel/tangent_blocks.h>
 #include <pathkernel/tangent/contraction.h>
 #include <pathkernel/tangent/coupled_batch.h>
@@ -21,12 +22,6 @@ namespace pathkernel {
 namespace {
 
 int64_t count_of(const Tensors& inputs) { return inputs.empty() || inputs.front().dim() == 0 ? 0 : inputs.front().size(0); }
-
-Tensors rows(const Tensors& inputs, int64_t first, int64_t count) {
-  Tensors some;
-  for (const Tensor& t : inputs) some.push_back(t.narrow(0, first, count));
-  return some;
-}
 
 class TangentKernel {
  public:

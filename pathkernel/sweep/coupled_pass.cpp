@@ -56,25 +56,23 @@ CoupledShares CoupledPasses::shares(const Tensors& weights, const std::shared_pt
   for (size_t l = 0; l < lambda.size(); ++l) {
     if (lambda[l].defined() && pass->gradient[l].defined()) out.by_parameter[int64_t(l)].copy_(at::matmul(lambda[l], pass->gradient[l]));
   }
-  if (options_.check) check(out, lambda);
-  book_rounding(out, lambda);
-  return out;
-}
-
-void CoupledPasses::book_rounding(CoupledShares& shares, const Tensors& lambda) const {
-  shares.rounding = shares.by_parameter.sum(0) - shares.by_example.sum(0);
-  const Tensor sizes = at::zeros_like(shares.by_parameter);
+  const Tensor sizes = at::zeros_like(out.by_parameter);  // of each parameter's λ
   for (size_t l = 0; l < lambda.size(); ++l) {
     if (lambda[l].defined() && lambda[l].numel() > 0) sizes[int64_t(l)].copy_(lambda[l].abs().amax(1));
   }
+  if (options_.check) check(out, sizes.numel() > 0 ? sizes.max().item<double>() : 0);
+  book_rounding(out, sizes);
+  return out;
+}
+
+void CoupledPasses::book_rounding(CoupledShares& shares, const Tensor& sizes) const {
+  shares.rounding = shares.by_parameter.sum(0) - shares.by_example.sum(0);
   shares.by_parameter.scatter_add_(0, sizes.argmax(0, /*keepdim=*/true), -shares.rounding.unsqueeze(0));
 }
 
 // Invariant 3 along λ: Σ_i b_i ⟨λ, ∇ℓ_i⟩ = ⟨λ, ∇ Σ_i b_i ℓ_i⟩. Tangents that cancel (a bias before batch norm) leave their rounding.
-void CoupledPasses::check(const CoupledShares& shares, const Tensors& lambda) const {
+void CoupledPasses::check(const CoupledShares& shares, double largest) const {
   const bool float64 = options_.precision == at::kDouble;
-  double largest = 0;
-  for (const Tensor& t : lambda) largest = t.defined() && t.numel() > 0 ? std::max(largest, t.abs().max().item<double>()) : largest;
   const Tensor off = (shares.by_example.sum(0) - shares.by_parameter.sum(0)).abs();
   const Tensor size = shares.by_example.abs().sum(0) + shares.by_parameter.abs().sum(0);
   const Tensor allowed = size * (float64 ? 1e-10 : 1e-3) + largest * (float64 ? 1e-13 : 1e-4);

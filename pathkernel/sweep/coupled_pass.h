@@ -56,8 +56,10 @@ class CoupledPasses {
  private:
   std::unique_ptr<LossTape> run(const Tensors& weights, const CoupledPass& pass, bool with_gradient) const;
   const LossTape& tape(const Tensors& weights, const std::shared_ptr<const CoupledPass>& pass);
-  void check(const CoupledShares& shares, const Tensors& lambda) const;
-  void book_rounding(CoupledShares& shares, const Tensors& lambda) const;
+  /// @param largest  |λ|
+  void check(const CoupledShares& shares, double largest) const;
+  /// @param sizes  the largest |λ| of each parameter and query, [L, Q]
+  void book_rounding(CoupledShares& shares, const Tensor& sizes) const;
 
   Model& model_;
   const Objective& objective_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <pathkernel/core/rows.h>
 #include <pathkernel/core/tensors.h>
 #include <pathkernel/model/model.h>
 
@@ -9,13 +10,6 @@ namespace pathkernel {
 inline Tensors in(at::ScalarType dtype, const Tensors& tensors) {
   Tensors out;
   for (const Tensor& t : tensors) out.push_back(at::isFloatingType(t.scalar_type()) ? t.detach().to(dtype) : t.detach());
-  return out;
-}
-
-/// Rows first … first+count−1 of each.
-inline Tensors rows(const Tensors& tensors, int64_t first, int64_t count) {
-  Tensors out;
-  for (const Tensor& t : tensors) out.push_back(t.narrow(0, first, count));
   return out;
 }
 

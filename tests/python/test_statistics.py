@@ -119,13 +119,19 @@ def test_shares_equal_a_split_of_the_statistics(tmp_path, precision):
     assert np.array_equal(pk.load_ledger(tmp_path / "ledger").statistics, ledger.statistics)
 
 
-def test_a_frozen_trunk_whose_statistics_move(tmp_path):
-    """No gradient goes through the normed layers, and their statistics change all the same."""
-    model, data, (queries, _) = network(), examples(20, 3), examples(2, 6)
+def run_with_frozen_trunk(folder):
+    """Only the last layer learns, behind three norms in training mode; and two inputs to ask about."""
+    model, data = network(), examples(20, 3)
     for p in model[:8].parameters():
         p.requires_grad_(False)
-    with pk.record(tmp_path / "run", model=model, optimizer=torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1), loss=nn.CrossEntropyLoss(), data=data) as run:
+    with pk.record(folder, model=model, optimizer=torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1), loss=nn.CrossEntropyLoss(), data=data) as run:
         run.fit(epochs=2, batch_size=10, progress=False)
+    return run, examples(2, 6)[0]
+
+
+def test_a_frozen_trunk_whose_statistics_move(tmp_path):
+    """No gradient goes through the normed layers, and their statistics change all the same."""
+    run, queries = run_with_frozen_trunk(tmp_path / "run")
     ledger = run.explain(queries, "logits", statistics=True, progress=False)
     other = ledger.buffers - ledger.statistics.sum(0) - ledger.first_statistics
     assert np.abs(other).max() <= 1e-12 * np.abs(ledger.statistics).sum(0).max() and np.abs(ledger.buffers).min() > 1e-3
@@ -134,11 +140,7 @@ def test_a_frozen_trunk_whose_statistics_move(tmp_path):
 
 def test_normed_constants_are_no_coupling(tmp_path):
     """Behind a frozen trunk an example's gradient needs its own row alone, whatever made the row."""
-    model, data, (queries, _) = network(), examples(20, 3), examples(2, 6)
-    for p in model[:8].parameters():
-        p.requires_grad_(False)
-    with pk.record(tmp_path / "run", model=model, optimizer=torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1), loss=nn.CrossEntropyLoss(), data=data) as run:
-        run.fit(epochs=2, batch_size=10, progress=False)
+    run, queries = run_with_frozen_trunk(tmp_path / "run")
     ledger = run.explain(queries, "logits", progress=False)
     assert (np.abs(ledger.residual) <= 1e-12 * np.abs(ledger.contributions).sum(0)).all() and "coupled" not in str(ledger.certificate)
     coupled = run.explain(queries, "logits", statistics=True, progress=False)  # taken forwards
