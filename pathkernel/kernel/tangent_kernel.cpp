@@ -32,8 +32,7 @@ class TangentKernel {
     const Tensor z = first_output(model.forward(rows(x, 0, 1), Mode::eval));
     O_ = z.size(1);
     options_of_result_ = z.options();
-    block_ = size_of_blocks(z.element_size());
-    check_owners();
+    block_ = size_of_blocks(checked_sample(), z.element_size());
   }
 
   Tensor run() {
@@ -83,17 +82,18 @@ class TangentKernel {
   }
 
   /// Inputs of a block: what two of them hold of factors, what one parameter's products hold, and the result.
-  int64_t size_of_blocks(int64_t element) {
-    const Jacobians one(model_, rows(x_, 0, 1));
+  int64_t size_of_blocks(const std::vector<ParameterGradients>& sample, int64_t element) {
     int64_t result = element;
     for (const int64_t size : shape(n_, m_)) result *= size;
     double factors = 0;  // numbers, of an input
-    for (const std::vector<FactorList>& lists : one.of)
-      for (const FactorList& list : lists)
-        for (const Factor& f : list) factors += double(f.left.numel()) + (f.right.defined() ? double(f.right.numel()) : 0.0);
+    for (const ParameterGradients& parameter : sample)
+      for (const OutputGradients& use : parameter.uses) {
+        const double inputs = double(use.varying.size(1)), varying = double(use.varying.numel()) / double(use.varying.size(0)) * double(O_);
+        factors += (varying + (use.shared.defined() ? double(use.shared.numel()) : 0.0)) / inputs;
+      }
     const auto bytes = [&](int64_t block) {
       double most = 0;
-      for (const std::vector<FactorList>& lists : one.of) most = std::max(most, numbers_of_block(lists, block, options_.form));
+      for (const ParameterGradients& parameter : sample) most = std::max(most, numbers_of_block(parameter, block, O_, options_.form));
       return double(result) + double(element) * (most + 2 * double(block) * factors);
     };
     const auto fits = [&](int64_t block) { return bytes(block) <= double(options_.memory); };
@@ -105,11 +105,12 @@ class TangentKernel {
     if (options_.block > 0 && !fits(block)) throw InvalidInput(fmt::format("tangent_kernel: blocks of {} inputs take {}, but {} are allowed; make them smaller", block, print_bytes(int64_t(bytes(block))), print_bytes(options_.memory)));
     while (!fits(block)) block = (block + 1) / 2;
     keeps_ = bytes(block) + double(element) * factors * double(m_) <= double(options_.memory);
+    if (options_.block == 0 && symmetric_ && keeps_ && block >= n_) block = std::min(n_, std::max<int64_t>(16, (n_ + 1) / 2));  // of four tiles one is mirrored
     return block;
   }
 
-  /// That an output depends on its own input alone: the gradients of outputs weighted 1, 2, … are 1, 2, … times as large.
-  void check_owners() const {
+  /// Gradients of a few inputs' outputs, summed with two sets of weights. Checks that an output depends on its own input alone: with weights 1, 2, … they are 1, 2, … times as large.
+  std::vector<ParameterGradients> checked_sample() const {
     const int64_t n = std::min<int64_t>(n_, 4);
     const auto weighted = [&](const Tensors& outputs) {
       const Tensor sum = first_output(outputs).sum(1, true);
@@ -124,6 +125,7 @@ class TangentKernel {
         throw CoupledBatch(fmt::format("tangent_kernel: the gradient of '{}' does not split by input (deviation {:.2g} of the largest): the network's outputs depend on other inputs "
                                        "of their batch too", parameters[l].name, off / scale));
     }
+    return of_all_outputs(sets, parameters.size());
   }
 
   Model& model_;

@@ -1,9 +1,13 @@
 #include <pathkernel/tangent/catcher.h>
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/functorch/BatchedTensorImpl.h>
+#include <ATen/functorch/DynamicLayer.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/eye.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/randn.h>
+#include <c10/util/accumulate.h>
 #include <pathkernel/tangent/capture_state.h>
 #include <pathkernel/tangent/contraction.h>
 #include <pathkernel/tangent/coupled_batch.h>
@@ -11,7 +15,33 @@
 #include <torch/csrc/autograd/engine.h>
 #include <torch/csrc/autograd/variable.h>
 
+#include <algorithm>
+
 namespace pathkernel {
+namespace {
+
+/// While it lives, this thread's operations run on `count` tensors side by side where one of them is batched.
+class SideBySide {
+ public:
+  explicit SideBySide(int64_t count)
+      : level_(at::functorch::initAndPushDynamicLayer(at::functorch::TransformType::Vmap, count, at::functorch::RandomnessType::Error)), quiet_(&ignored_) {}
+  ~SideBySide() { at::functorch::popDynamicLayerAndDeleteMetadata(); }
+  SideBySide(const SideBySide&) = delete;
+  SideBySide& operator=(const SideBySide&) = delete;
+
+  /// @param t  its first dimension is the batch
+  Tensor batched(const Tensor& t) const { return at::functorch::makeBatched(t, 0, level_); }
+
+ private:
+  struct Ignored : c10::WarningHandler {
+    void process(const c10::Warning&) override {}
+  };
+  int64_t level_;
+  Ignored ignored_;  // that an operation is batched by a loop: it is as fast as without
+  c10::WarningUtils::WarningHandlerGuard quiet_;
+};
+
+}  // namespace
 
 struct Catcher::Impl {
   Tape tape;
@@ -49,6 +79,49 @@ void Catcher::backward(const Tensor& number, bool retain_graph) {
   namespace autograd = torch::autograd;
   autograd::Engine::get_default_engine().execute({autograd::impl::gradient_edge(number)}, {at::ones_like(number)}, retain_graph, /*create_graph=*/false,
                                                  /*accumulate_grad=*/false, impl_->places);
+}
+
+/// Appends a set for each of the K numbers; false where an operation cannot be batched.
+bool Catcher::side_by_side(const Tensor& numbers, std::vector<FactorSet>& sets) {
+  namespace autograd = torch::autograd;
+  const int64_t n = numbers.size(0), K = numbers.size(1);
+  const Tensor seeds = at::eye(K, numbers.options()).unsqueeze(1).expand({K, n, K});
+  try {
+    const SideBySide all(K);
+    autograd::Engine::get_default_engine().execute({autograd::impl::gradient_edge(numbers)}, {all.batched(seeds)}, /*retain_graph=*/true, /*create_graph=*/false,
+                                                   /*accumulate_grad=*/false, impl_->places);
+  } catch (const std::exception&) {
+    impl_->caught.clear();
+    return false;
+  }
+  const auto caught = std::move(impl_->caught);
+  for (int64_t k = 0; k < K; ++k) {
+    impl_->caught.clear();
+    for (const auto& [id, cotangent] : caught) {
+      const auto* batched = at::functorch::maybeGetBatchedImpl(cotangent);
+      impl_->caught.emplace_back(id, batched == nullptr ? cotangent : batched->value().select(batched->bdim(), k));
+    }
+    sets.push_back(take());
+  }
+  return true;
+}
+
+std::vector<FactorSet> Catcher::backward_each(const Tensor& numbers) {
+  constexpr int64_t cached = 4 << 20;  // bytes: cotangents that have no place there side by side take longer than one after the other
+  int64_t largest = 1;
+  for (const Node& node : impl_->tape.nodes)
+    for (const ValueId id : node.outputs)
+      if (id != no_value) largest = std::max(largest, c10::multiply_integers(impl_->tape.values[size_t(id)].sizes));
+  const int64_t K = numbers.size(1), together = std::clamp<int64_t>(cached / (largest * numbers.element_size()), 1, 16);
+  std::vector<FactorSet> sets;
+  bool batches = K > 1 && together > 1;
+  for (int64_t k = 0; k < K; k = int64_t(sets.size())) {
+    batches = batches && side_by_side(numbers.narrow(1, k, std::min(together, K - k)), sets);
+    if (batches) continue;
+    backward(numbers.select(1, k).sum(), /*retain_graph=*/true);
+    sets.push_back(take());
+  }
+  return sets;
 }
 
 FactorSet Catcher::take() {

@@ -27,6 +27,9 @@ class Catcher {
   /// The backward pass of one number for take() alone, in place of number.backward(): only the cotangents that are caught are computed, no
   /// parameter's gradient (a third of a backward pass), and no .grad is written.
   void backward(const Tensor& number, bool retain_graph = false);
+  /// backward() and take() of Σ_i numbers_ik for every k, of numbers [n, K]: the graph is walked once for sixteen of them, their cotangents side by side
+  /// (torch.func's vmap); where an operation's backward pass cannot be batched, once for each. The graph stays.
+  std::vector<FactorSet> backward_each(const Tensor& numbers);
   /// The gradients caught since the last call (a second backward pass over a retained graph gives a second set).
   FactorSet take();
 
@@ -36,6 +39,8 @@ class Catcher {
   static void check_owners(const FactorSet& first, const FactorSet& weighted, const NamedTensors& parameters, bool in_half = false);
 
  private:
+  bool side_by_side(const Tensor& numbers, std::vector<FactorSet>& sets);
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

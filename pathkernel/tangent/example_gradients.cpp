@@ -13,12 +13,7 @@ std::vector<FactorSet> example_gradients(Model& model, const Tensors& inputs, co
   Catcher catcher(model.parameters(), model.buffers(), examples);
   const Tensor of_examples = values(model.forward(inputs, Mode::eval));
   catcher.forward_done();
-  const int64_t K = of_examples.size(1);
-  std::vector<FactorSet> sets;
-  for (int64_t k = 0; k < K; ++k) {
-    catcher.backward(of_examples.select(1, k).sum(), /*retain_graph=*/k + 1 < K);
-    sets.push_back(catcher.take());
-  }
+  std::vector<FactorSet> sets = catcher.backward_each(of_examples);
   if (found != nullptr) *found = of_examples.detach();
   return sets;
 }

@@ -62,6 +62,41 @@ TEST_P(Watched, ABackwardPassForThemAloneCatchesTheSame) {
   }
 }
 
+/// @param passes  counts walks through the graph   @param batches  whether an operation's backward pass takes several cotangents at a time
+Tensor many_numbers(Model& model, const Tensor& x, int64_t& passes, bool batches) {
+  const Tensor z = model.forward({x}, Mode::eval)[0];
+  z.register_hook([&passes, batches](const Tensor& cotangent) {
+    ++passes;
+    if (!batches) cotangent.sum().item<double>();
+  });
+  const Tensor tenfold = z.repeat({1, 5}).narrow(1, 0, 19);
+  return tenfold * at::arange(1, 20, z.options()) + tenfold.square();
+}
+
+TEST_P(Watched, NumbersSideBySideAreThoseOneAfterTheOther) {
+  auto model = network(GetParam());
+  const NamedTensors parameters = model.parameters();
+  const Tensor x = at::randn({n, 2, 7, 8}, GetParam());
+  for (const bool batches : {true, false}) {
+    Catcher catcher(parameters, {}, {x});
+    int64_t passes = 0;
+    const Tensor numbers = many_numbers(model, x, passes, batches);
+    catcher.forward_done();
+    const std::vector<FactorSet> all = catcher.backward_each(numbers);
+    EXPECT_EQ(passes, batches ? 2 : 1 + 19) << "sixteen at a time; or an attempt, and one for each";
+    ASSERT_EQ(all.size(), 19u);
+    for (int64_t k = 0; k < 19; ++k) {
+      catcher.backward(numbers.select(1, k).sum(), /*retain_graph=*/true);
+      const FactorSet one = catcher.take();
+      for (size_t p = 0; p < parameters.size(); ++p) {
+        const Tensor& w = parameters[p].tensor;
+        const Tensor expected = materialise(one.parameters[p], n, w.numel(), w.options()), found = materialise(all[size_t(k)].parameters[p], n, w.numel(), w.options());
+        EXPECT_LE((found - expected).abs().max().item<double>(), (GetParam() == at::kDouble ? 1e-14 : 1e-5) * expected.abs().max().item<double>()) << parameters[p].name << k;
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(In, Watched, ::testing::Values(at::kFloat, at::kDouble), [](const auto& info) { return info.param == at::kFloat ? "float" : "double"; });
 
 }  // namespace
