@@ -5,6 +5,7 @@
 #include <ATen/ops/randn.h>
 #include <fmt/format.h>
 #include <libsvm/svm.h>
+#include <pathkernel/core/allocation.h>
 #include <pathkernel/kernel/gram.h>
 #include <pathkernel/machine/svm.h>
 
@@ -46,6 +47,7 @@ int by_libsvm(const Tensor& K, Tensor y, double C) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_freed_memory();
   const int64_t n = argc > 1 ? std::stoll(argv[1]) : 3000, classes = argc > 2 ? std::stoll(argv[2]) : 10;
   at::set_num_threads(1);
   svm_set_print_string_function([](const char*) {});

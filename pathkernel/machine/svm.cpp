@@ -27,20 +27,23 @@ using ModelPtr = std::unique_ptr<svm_model, FreeModel>;
 class Nodes {
  public:
   /// @param rows  [r, c]
-  explicit Nodes(const Tensor& rows) : count_(rows.size(0)), width_(rows.size(1) + 1), nodes_(std::make_unique<svm_node[]>(static_cast<size_t>(count_ * width_))) {
+  explicit Nodes(const Tensor& rows) : Nodes(rows, at::arange(rows.size(0), at::kLong), at::arange(rows.size(1), at::kLong)) {}
+  /// Row i is `order`'s i-th row, its entries in the order of `columns`.
+  Nodes(const Tensor& rows, const Tensor& order, const Tensor& columns) : width_(columns.size(0) + 1), nodes_(new svm_node[static_cast<size_t>(order.size(0) * width_)]) {
     const Tensor values = rows.contiguous();
-    const double* value = values.const_data_ptr<double>();
-    for (int64_t i = 0; i < count_; ++i) {
+    const int64_t *from = order.const_data_ptr<int64_t>(), *at = columns.const_data_ptr<int64_t>();
+    for (int64_t i = 0; i < order.size(0); ++i) {
+      const double* value = values.const_data_ptr<double>() + from[i] * values.size(1);
       svm_node* row = nodes_.get() + i * width_;
       row[0] = {0, static_cast<double>(i + 1)};
-      for (int64_t j = 1; j < width_; ++j) row[j] = {static_cast<int>(j), *value++};
+      for (int64_t j = 1; j < width_; ++j) row[j] = {static_cast<int>(j), value[at[j - 1]]};
       rows_.push_back(row);
     }
   }
   svm_node** rows() { return rows_.data(); }
 
  private:
-  int64_t count_, width_;
+  int64_t width_;
   std::unique_ptr<svm_node[]> nodes_;
   std::vector<svm_node*> rows_;
 };
@@ -105,7 +108,7 @@ Tensor support_columns(const Svm& svm, const Tensor& K_x) { return query_gram(K_
 
 /// Of pair p: ½‖f‖² + CΣmax(0, 1 − yf) − (Σα − ½‖f‖²), over the examples of its two classes.
 Tensor duality_gaps(const Svm& svm, const Tensor& K, const Tensor& labels, double C) {
-  const Tensor weights = pair_weights(svm), f = K.index_select(1, svm.support).mm(weights);  // without b
+  const Tensor weights = pair_weights(svm), f = K.mm(at::zeros({K.size(0), weights.size(1)}, at::kDouble).index_copy_(0, svm.support, weights));  // without b
   const Tensor gaps = at::empty({svm.rho.size(0)}, at::kDouble);
   int64_t p = 0;
   for (int64_t i = 0; i < svm.classes; ++i)
@@ -195,7 +198,7 @@ Svm fit_svm(const Tensor& K, const Tensor& labels, int64_t classes, const SvmOpt
     throw InvalidInput(fmt::format("{}: of {} classes only some occur among the examples; leave the others out", who, classes));
   // In the order of the classes, so that LIBSVM numbers them as they are.
   const Tensor order = y.argsort(/*stable=*/true), sorted = y.index_select(0, order).to(at::kDouble);
-  Nodes nodes(gram.index_select(0, order).index_select(1, order));
+  Nodes nodes(gram, order, order);
   svm_problem problem{static_cast<int>(n), sorted.data_ptr<double>(), nodes.rows()};
   const svm_parameter settings = parameters(options);
   const std::lock_guard guard(libsvm_lock());
