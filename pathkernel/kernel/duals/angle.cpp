@@ -9,10 +9,10 @@
 namespace pathkernel {
 
 Angle angle_between(const Tensor& a, const Tensor& b, const Tensor& c) {
-  const Tensor square = a * b - c * c;
+  const Tensor square = (a * b).addcmul_(c, c, -1);
   const bool differentiate = at::GradMode::is_enabled() && square.requires_grad();
   if (!differentiate) {
-    const Tensor s = square.clamp_min(0).sqrt_();
+    const Tensor s = square.clamp_min_(0).sqrt_();
     return {at::atan2(s, c), s};
   }
   // sqrt and atan2 are kept away from where their gradients are infinite.

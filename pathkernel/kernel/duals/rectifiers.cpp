@@ -5,6 +5,7 @@
 #include <pathkernel/kernel/duals/dual.h>
 #include <pathkernel/kernel/specification.h>
 
+#include <ATen/ops/addcmul.h>
 #include <fmt/format.h>
 
 #include <numbers>
@@ -25,8 +26,8 @@ class Rectifier : public DualActivation {
     const double p = (above_ + below_) / 2, q = (above_ - below_) / 2;
     const auto [theta, s] = angle_between(a, b, c);
     Dual result;
-    result.F = c * (p * p + q * q) + (s - c * theta) * (2 * q * q / pi);
-    if (derivative) result.F_dot = theta * (-2 * q * q / pi) + (p * p + q * q);
+    result.F = at::addcmul(s, c, theta, -1).mul_(2 * q * q / pi).add_(c, p * p + q * q);  // few passes over few tensors
+    if (derivative) result.F_dot = (theta * (-2 * q * q / pi)).add_(p * p + q * q);
     return result;
   }
   Tensor apply(const Tensor& x) const override { return x.clamp_min(0) * above_ + x.clamp_max(0) * below_; }

@@ -3,6 +3,7 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/kernel/specification.h>
 
+#include <ATen/ops/addcmul.h>
 #include <fmt/format.h>
 
 #include <cmath>
@@ -17,7 +18,7 @@ Affine::Affine(const std::string& name, const AffineOptions& options) : options_
 void Affine::mix(KernelState& state, double inputs_per_unit) const {
   const Tensor w = parameters_["W_std"].square();
   const Tensor b = options_.b_std ? parameters_["b_std"].square() : Tensor();
-  const auto affine = [&](const Tensor& K) { return b.defined() ? K * w + b : K * w; };
+  const auto affine = [&](const Tensor& K) { return b.defined() ? (K * w).add_(b) : K * w; };
   const bool standard = options_.parametrization == Parametrization::standard;
   if (state.with_tangent && standard && inputs_per_unit <= 0)
     throw InvalidInput(fmt::format("layer {}: the tangent kernel of the standard parametrisation depends on the widths; write them, e.g. "
@@ -29,7 +30,7 @@ void Affine::mix(KernelState& state, double inputs_per_unit) const {
   if (state.own_y.defined()) state.own_y = affine(state.own_y);
   if (state.with_tangent) {
     const Tensor own = standard ? before * inputs_per_unit + (options_.b_std ? 1.0 : 0.0) : state.K;
-    state.Theta = state.Theta.defined() ? own + state.Theta * w : own;
+    state.Theta = state.Theta.defined() ? at::addcmul(own, state.Theta, w) : own;
   }
   state.channels = options_.width;
   state.gaussian = true;
