@@ -9,7 +9,7 @@
 namespace pathkernel {
 
 Angle angle_between(const Tensor& a, const Tensor& b, const Tensor& c) {
-  const Tensor square = (a * b).addcmul_(c, c, -1);
+  const Tensor square = (a * b).sub_(c * c);  // no fused multiplication: the two roundings cancel where a = b = c
   const bool differentiate = at::GradMode::is_enabled() && square.requires_grad();
   if (!differentiate) {
     const Tensor s = square.clamp_min_(0).sqrt_();
