@@ -162,6 +162,13 @@ const std::map<std::string, Factory, std::less<>>& factories() {
   return table;
 }
 
+/// Not among the names that are listed: nobody writes it by hand.
+LayerPtr make_own_function(Arguments& a, const LayerDefaults&) {
+  const int64_t number = a.count("number").value_or(0);
+  a.text("name");
+  return activation(own_function(number));
+}
+
 class Parser {
  public:
   Parser(const std::string& text, const LayerDefaults& defaults) : text_(text), defaults_(defaults) {}
@@ -194,10 +201,11 @@ class Parser {
     const std::string name = token.substr(0, colon), arguments = colon < token.size() ? token.substr(colon + 1) : "";
     if (name == "residual" || name == "parallel") return group(name, arguments, layers);
     const auto found = factories().find(name);
-    if (found == factories().end()) fail(fmt::format("there is no layer \"{}\"; there are {}, residual( … ), parallel( … | … )", name, known()));
+    const Factory make = name == "function" ? make_own_function : found != factories().end() ? found->second : nullptr;
+    if (make == nullptr) fail(fmt::format("there is no layer \"{}\"; there are {}, residual( … ), parallel( … | … )", name, known()));
     try {
       Arguments parsed("layer " + name, arguments);
-      layers.push_back(found->second(parsed, defaults_));
+      layers.push_back(make(parsed, defaults_));
       parsed.done();
     } catch (const InvalidInput& error) {
       const std::string message = error.what();

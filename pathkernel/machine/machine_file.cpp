@@ -212,6 +212,8 @@ TrainedMachine as_written(const TrainedMachine& machine) {
 }  // namespace
 
 void save_machine(const std::string& folder, const TrainedMachine& machine) {
+  if (names_own_function(machine.kernel))
+    throw InvalidInput(fmt::format("{}: its kernel {} has a function of the program's own in it, which a file cannot hold; only this program, while it runs, can ask the machine", machine.kind, machine.kernel));
   TrainedMachine m = as_written(machine);
   Writer writer;
   std::visit([&](auto& fitted) { visit_tensors(writer, fitted); }, m.fitted);

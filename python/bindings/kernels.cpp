@@ -71,6 +71,7 @@ void add_kernel(py::module_& m) {
              return std::pair(e.mean, e.standard_error);
            }, py::arg("x"), py::arg("y") = py::none(), py::arg("draws"), py::arg("memory") = memory, no_gil, "(mean, standard error) of a kernel that is random");
   m.def("parse_kernel", &parse_kernel, py::arg("text"));
+  m.def("names_own_function", &names_own_function, py::arg("specification"), "whether only this process can read the text back");
   m.def("kernel_names", &kernel_names);
   m.def("sum_of", &sum_of, py::arg("terms"));
   m.def("product_of", &product_of, py::arg("factors"));
@@ -118,8 +119,8 @@ void add_network(py::module_& m) {
         }, py::arg("text"), py::arg("w_std") = 1.0, py::arg("b_std") = py::none(), py::arg("parametrization") = "ntk", "layers as docs/kernels.md writes them");
   m.def("serial", [](std::vector<LayerPtr> layers) { return stax::serial(std::move(layers)); }, py::arg("layers"));
   m.def("parallel", [](std::vector<LayerPtr> branches) { return stax::parallel(std::move(branches)); }, py::arg("branches"));
-  m.def("elementwise", [](std::string name, const py::function& phi, const py::function& phi_dot, double tolerance, int64_t terms) {
-          return stax::activation(by_quadrature(std::move(name), function_from(phi), function_from(phi_dot), {.tolerance = tolerance, .terms = terms}));
+  m.def("elementwise", [](const std::string& name, const py::function& phi, const py::function& phi_dot, double tolerance, int64_t terms) {
+          return stax::activation(own_function(name, function_from(phi), function_from(phi_dot), {.tolerance = tolerance, .terms = terms}));
         }, py::arg("name"), py::arg("phi"), py::arg("phi_dot"), py::arg("tolerance") = QuadratureOptions().tolerance, py::arg("terms") = QuadratureOptions().terms,
         "a function of torch tensors and its derivative, by quadrature");
   py::class_<Network, std::shared_ptr<Network>>(m, "Network", "a list of layers: its limit at infinite width, and networks of finite width")

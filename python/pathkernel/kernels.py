@@ -44,6 +44,8 @@ def tensor_of(x: Any, what: str = "x") -> torch.Tensor:
         if array.dtype.kind not in "fiub":
             raise InvalidInput(f"{what} is an array of {array.dtype}; numbers are expected, [n, ...]")
         x = torch.from_numpy(numpy.require(array, requirements=["C", "W"]) if array.dtype.isnative else array.astype(array.dtype.newbyteorder("=")))
+    if x.is_complex():
+        raise InvalidInput(f"{what} is a tensor of {x.dtype}; real numbers are expected, [n, ...]")
     return x if x.dtype in (torch.float32, torch.float64) else x.to(torch.float64)
 
 
@@ -55,7 +57,8 @@ def like(x: Any, result: torch.Tensor) -> Array:
 class Kernel:
     """A positive semi-definite function of two inputs. Kernels do not change; `+` and `*` (with kernels and numbers not below zero) and `replace` make new ones.
 
-    `str(kernel)` is the text that `parse` and the program's `--kernel` read back; two kernels are equal when these are. They are pickled as that text.
+    `str(kernel)` is the text that `parse` and the program's `--kernel` read back; two kernels are equal when these are. They are pickled as that text. With a function of
+    your own in it (stax.ElementwiseNumerical) the text names that function for this process alone, and while it is in use: such a kernel cannot be pickled.
     """
 
     def __init__(self, engine: Any):
@@ -127,7 +130,12 @@ class Kernel:
         return hash(str(self))
 
     def __reduce__(self) -> tuple:
+        if _engine.names_own_function(str(self)):
+            raise InvalidInput(f"kernel {self} has a function of your own in it, which a file cannot hold; build the kernel from the function where it is wanted")
         return parse, (str(self),)
+
+    def __deepcopy__(self, memo: dict) -> Kernel:
+        return self  # kernels do not change
 
     def __add__(self, other: Kernel | float) -> Kernel:
         return _sum(self._engine, _part(other))
@@ -155,10 +163,7 @@ def _part(other: Kernel | float) -> Any:
 
 def _as_read(engine: Any, text: str) -> Kernel:
     """The kernel as `parse` makes it of this text, so that its hyper-parameters have the same names; with its own tensors."""
-    try:
-        read = _engine.parse_kernel(text)
-    except InvalidInput:  # functions of the caller's own have no text
-        return Kernel(engine)
+    read = _engine.parse_kernel(text)
     for (name, _, _), (_, value, _) in zip(read.hyperparameters(), engine.hyperparameters(), strict=True):
         read.set_hyperparameter(name, value)
     return Kernel(read)

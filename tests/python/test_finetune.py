@@ -156,6 +156,9 @@ def test_what_is_wrong_is_named(net):
                         (lambda: fit(net, prior=1.0, noise=1e-6, method="cg", rank=0, iterations=3).fit(X, TARGETS), "stands at a residual of"),
                         (lambda: fit(net, prior=1.0, noise=0.1, method="cg").fit(X, TARGETS).predict(NEW, return_std=True), "no variance"),
                         (lambda: machines.FineTunedClassifier(net).fit(X, Y, classes=[0, 1]), "none of the classes given"),
+                        (lambda: machines.FineTunedClassifier(net).fit(X, Y, classes=[0, 1, 0]), "each is expected once"),
+                        (lambda: fit(net).fit(X[:, :1], TARGETS), r"does not take X \(float\d\d \[9, 1"),
+                        (lambda: fit(net).fit(X.to(torch.int64), TARGETS), r"does not take X \(int64"),
                         (lambda: machines.FineTunedClassifier(net).fit(X, Y % 2), "there are 2 classes, but the network's 3 outputs"),
                         (lambda: fit(nn.Tanh()).fit(X, TARGETS), "no parameters")):
         with pytest.raises(pk.InvalidInput, match=words):

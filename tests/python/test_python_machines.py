@@ -1,6 +1,7 @@
 """pathkernel.machines: scikit-learn's checks of estimators, scikit-learn's numbers, and files that are the program's."""
 
 import copy
+import gc
 import os
 import pathlib
 import pickle
@@ -21,7 +22,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 sys.path.insert(0, str(pathlib.Path(os.environ.get("PATHKERNEL_BUILD", program.ROOT / "build")) / "python"))
 import pathkernel as pk  # noqa: E402
-from pathkernel import kernels, machines  # noqa: E402
+from pathkernel import kernels, machines, stax  # noqa: E402
 
 random = np.random.default_rng(0)
 X, NEW = random.standard_normal((60, 3)), random.standard_normal((15, 3))
@@ -289,6 +290,52 @@ def test_images_and_their_kernels():
         machine.predict(images[:, :1])
 
 
+def gelu(x):
+    """Not the one that the engine knows by this name."""
+    return x * torch.sigmoid(1.702 * x) + torch.sin(x)
+
+
+def test_functions_of_ones_own_stay_what_they_are(tmp_path):
+    def kernel_of(function):
+        return stax.kernel(stax.serial(stax.Dense(1), stax.ElementwiseNumerical(function, 25), stax.Dense(1)), "nngp")
+
+    own = kernel_of(gelu)
+    gram, between = own.gram(X), own.gram(NEW, X)
+    assert np.abs(gram - kernels.nngp("dense:1 gelu dense:1").gram(X)).max() > 0.1
+    for same in (own + 0.0, 1.0 * own, own.copy(), own.replace({}), copy.deepcopy(own), kernels.parse(str(own))):
+        assert np.abs(same.gram(X) - gram).max() < 1e-14
+    assert own == own.copy() and own != kernel_of(gelu) and own != kernel_of(lambda x: gelu(x))
+    expected = between @ np.linalg.solve(gram + 0.1 * np.eye(60), Y - Y.mean()) + Y.mean()
+    machine = machines.Ridge(own, 0.1).fit(X, Y)
+    assert np.abs(machine.predict(NEW) - expected).max() < 1e-10
+    assert np.abs(machines.Ridge(kernel_of(lambda x: gelu(x)), 0.1).fit(X, Y).predict(NEW) - expected).max() < 1e-10
+    evidence = [machines.log_marginal_likelihood(k, X, Y, 0.1)[0] for k in (own, kernels.nngp("dense:1 gelu dense:1"))]
+    L = np.linalg.cholesky(gram + 0.1 * np.eye(60))
+    by_hand = -0.5 * np.square(np.linalg.solve(L, Y)).sum() - np.log(L.diagonal()).sum() - 30 * np.log(2 * np.pi)
+    assert evidence[0] == pytest.approx(by_hand, rel=1e-9) and abs(evidence[1] - by_hand) > 0.1
+    assert GridSearchCV(machines.Ridge(own), {"alpha": [0.1, 1.0]}, cv=2).fit(X, Y).best_params_
+    for kept in (lambda: machine.save(tmp_path / "own"), lambda: pickle.dumps(own), lambda: pickle.dumps(machine)):
+        with pytest.raises(pk.InvalidInput, match="of your own|of the program's own"):
+            kept()
+    assert not (tmp_path / "own").exists()
+    text = str(own)
+    del own, machine, same
+    gc.collect()
+    with pytest.raises(pk.InvalidInput, match="function of a program's own is known by its number only there"):
+        kernels.parse(text)
+
+
+def test_shapes_and_labels_after_a_file(tmp_path):
+    for name, machine in (("ridge", machines.Ridge()), ("gp", machines.GaussianProcessRegressor()), ("features", machines.FeatureRidge()), ("wide", machines.WideNetwork())):
+        for targets in (Y, Y[:, None], TWO):
+            machine.fit(X, targets).save(tmp_path / name)
+            assert machines.load(tmp_path / name).predict(NEW).shape == machine.predict(NEW).shape == (15, *targets.shape[1:])
+    truth = Y > np.median(Y)
+    for name, machine in (("classes", machines.RidgeClassifier()), ("svm", machines.SupportVectorClassifier())):
+        machine.fit(X, truth).save(tmp_path / name)
+        assert machines.load(tmp_path / name).score(X, truth) == machine.score(X, truth)
+
+
 def test_what_cannot_be_is_said(tmp_path):
     def refused(match, call, error=pk.InvalidInput):
         with pytest.raises(error, match=match):
@@ -302,6 +349,10 @@ def test_what_cannot_be_is_said(tmp_path):
     refused("there is no kernel|there is no", lambda: machines.Ridge("rfb").fit(X, Y))
     refused("takes 28.1 KiB", lambda: machines.Ridge(memory=20000).fit(X, Y))
     refused("\"exact\" or \"cg\"", lambda: machines.Ridge(method="newton").fit(X, Y))
+    refused("descent, which wants a rate", lambda: machines.WideNetwork(steps=3).fit(X, Y))
+    refused("goes by steps; steps=3 and time=4", lambda: machines.WideNetwork(rate=0.01, steps=3, time=4).fit(X, Y))
+    refused("goes by steps; steps=0", lambda: machines.WideNetworkClassifier(rate=0.01).fit(X, THREE))
+    refused("complex64; real numbers", lambda: kernels.rbf().gram(torch.ones(3, 2) + 1j))
     refused("one alpha", lambda: machines.Ridge(method="cg").fit(X, Y))
     refused("after 2 iterations", lambda: machines.Ridge("rbf:1.5", 1e-6, method="cg", iterations=2, rank=1).fit(X, Y))
     refused("not \"precomputed\"", lambda: machines.FeatureRidge("precomputed").fit(K, Y))

@@ -68,6 +68,12 @@ struct QuadratureOptions {
 /// @param name  for messages and specifications   @param phi, phi_dot  elementwise, of differentiable operations
 DualPtr by_quadrature(std::string name, std::function<Tensor(const Tensor&)> phi, std::function<Tensor(const Tensor&)> phi_dot,
                       const QuadratureOptions& options = {});
+/// The same of a function that a program brings itself. A file cannot hold it: its text, "function:3,name", is read back in this program alone, while it is in use.
+DualPtr own_function(const std::string& name, std::function<Tensor(const Tensor&)> phi, std::function<Tensor(const Tensor&)> phi_dot, const QuadratureOptions& options = {});
+/// The one of this number.  @throws InvalidInput where it is not in use
+DualPtr own_function(int64_t number);
+/// Whether a kernel's or network's text is one that only this program can read.
+bool names_own_function(const std::string& specification);
 DualPtr tanh_activation();
 DualPtr sigmoid_activation();
 DualPtr silu();

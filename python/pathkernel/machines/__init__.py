@@ -37,7 +37,7 @@ __all__ = ["FeatureRidge", "FeatureRidgeClassifier", "FineTunedClassifier", "Fin
 
 
 def load(folder: str | pathlib.Path) -> Machine:
-    """A machine from its folder, whoever saved it, as the class it is of. Class names that are whole numbers are numbers again, others text.
+    """A machine from its folder, whoever saved it, as the class it is of. Class names that are whole numbers are numbers again, True and False truth values, others text.
 
     InvalidInput: there is none; CorruptData: the file is damaged or of another version, naming what does not fit.
     """

@@ -54,7 +54,19 @@ def seed_of(random_state: Any) -> int:
 def _read_names(names: list[str]) -> numpy.ndarray:
     if names and all(n.removeprefix("-").isdecimal() and str(int(n)) == n for n in names):
         return numpy.array([int(n) for n in names])
+    if set(names) <= {"False", "True"}:
+        return numpy.array([n == "True" for n in names])
     return numpy.array(names)
+
+
+def keep_shape(machine: Any, flat: bool) -> None:
+    """Targets [n, 1] are no [n]: a file tells them apart by this number."""
+    if not flat:
+        machine.numbers = machine.numbers | {"columns": float(machine.offset.numel() if machine.offset is not None else machine.parts["alpha"].shape[1])}
+
+
+def was_flat(machine: Any, columns: int) -> bool:
+    return columns == 1 and "columns" not in machine.numbers
 
 
 class Machine(BaseEstimator):
@@ -135,7 +147,7 @@ class Machine(BaseEstimator):
         new.n_features_in_ = machine.columns if not machine.kernel else machine.inputs.shape[1]
         if machine.classes:
             new.classes_ = _read_names(machine.classes)
-        new._flat = machine.offset is not None and len(machine.offset) == 1
+        new._flat = machine.offset is not None and was_flat(machine, len(machine.offset))
         return new
 
     @classmethod
@@ -157,6 +169,7 @@ class Regression(RegressorMixin):
         targets = numpy.asarray(y, numpy.float64).reshape(len(y), -1)
         offset = targets.mean(0) if self.center else numpy.zeros(targets.shape[1])
         self._finish(self._fitted(x, float64(targets - offset)), x, offset)
+        keep_shape(self.machine_, self._flat)
         return self
 
     def _shaped(self, values: torch.Tensor) -> numpy.ndarray:

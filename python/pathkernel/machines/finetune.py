@@ -19,7 +19,7 @@ from ..network import Network, Structure, keeping_state
 from ..progress import bar
 from ..run import Run
 from ..tangents import inputs_of
-from .base import MEMORY, _read_names
+from .base import MEMORY, _read_names, keep_shape, was_flat
 
 
 def _tensors(X: Any) -> Any:
@@ -61,7 +61,19 @@ class _FineTuned(BaseEstimator):
         structure, flat = Structure.of(inputs, what)
         if self._network_.inputs is None:
             self._network_.inputs = structure
+        self._try_one(flat)
         return inputs_of(self._network_, inputs, torch.float64)
+
+    def _try_one(self, inputs: list[torch.Tensor]) -> None:
+        """That the network takes such inputs at all, with its own words where it does not."""
+        dtype = next(p.dtype for p in self._network_.module.parameters() if p.requires_grad)
+        self._network_.set_mode(False)
+        try:
+            with torch.no_grad():
+                self._network_.forward(*(t[:1].to(dtype) if t.is_floating_point() else t[:1] for t in inputs))
+        except Exception as error:
+            found = ", ".join(f"{str(t.dtype).removeprefix('torch.')} {list(t.shape)}" for t in inputs)
+            raise InvalidInput(f"{type(self).__name__}: the network does not take X ({found}): {error}") from error
 
     def _fit(self, X: Any, targets: torch.Tensor, classes: int, noise: list[float]) -> None:
         if self.start not in ("network", "zero"):
@@ -153,12 +165,13 @@ class FineTunedRegressor(RegressorMixin, _FineTuned):
         targets = torch.as_tensor(numpy.asarray(y.detach() if isinstance(y, torch.Tensor) else y, numpy.float64))
         self._flat = targets.dim() == 1
         self._fit(X, targets, 0, _several(self.noise))
+        keep_shape(self.machine_, self._flat)
         self.noise_ = self.machine_.numbers["noise"]
         return self
 
     def _read(self, machine: Any) -> None:
         self.noise = self.noise_ = machine.numbers["noise"]
-        self._flat = machine.parts["alpha"].shape[1] == 1
+        self._flat = was_flat(machine, machine.parts["alpha"].shape[1])
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """The mean, [m] or [m, outputs] as y was; with return_std also the standard deviation of f, without the noise."""
@@ -184,6 +197,8 @@ class FineTunedClassifier(ClassifierMixin, _FineTuned):
         labels = numpy.asarray(y.detach() if isinstance(y, torch.Tensor) else y)
         check_classification_targets(labels)
         self.classes_ = numpy.unique(labels) if classes is None else numpy.asarray(classes)
+        if len(set(self.classes_.tolist())) < len(self.classes_):
+            raise InvalidInput(f"FineTunedClassifier: classes are {self.classes_.tolist()}; each is expected once, in the order of the outputs")
         place = {label: i for i, label in enumerate(self.classes_.tolist())}
         unknown = [label for label in numpy.unique(labels).tolist() if label not in place]
         if unknown:

@@ -94,6 +94,9 @@ class GaussianProcessClassifier(Labels, Machine):
         """X [n, ...] or a Gram matrix [n, n]; y [n] labels of any kind, at least two."""
         x, labels = self._begin_labels(X, y, least=2)
         machine = _engine.fit_laplace(self._gram(x), labels, len(self.classes_), self.jitter, self.memory)
+        if machine.numbers["converged"] == 0:
+            raise InvalidInput(f"GaussianProcessClassifier: Newton's iteration stands where it has not converged after {machine.numbers['iterations']:.0f} steps; the kernel's values "
+                               "may be too large (its scale), or the Gram matrix too close to singular")
         self.log_marginal_likelihood_value_ = machine.numbers["log_evidence"]
         self._finish(machine, x, classes=self.classes_)
         return self

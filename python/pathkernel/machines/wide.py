@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from .. import _engine
+from .._engine import InvalidInput
 from ..kernels import Kernel
 from .base import MEMORY, Machine, Regression, Scores
 
@@ -16,6 +17,10 @@ class _Dynamics(Machine):
     _kind = "dynamics"
 
     def _fitted(self, x: torch.Tensor, targets: torch.Tensor) -> Any:
+        if self.rate == 0 and (self.steps != 0 or self.momentum != 0):
+            raise InvalidInput(f"{type(self).__name__}: steps={self.steps!r} and momentum={self.momentum!r} are those of descent, which wants a rate; gradient flow has a time")
+        if self.rate != 0 and (self.time is not None or self.steps == 0):
+            raise InvalidInput(f"{type(self).__name__}: descent with rate={self.rate!r} goes by steps; steps={self.steps!r} and time={self.time!r} were given")
         flow = math.inf if self.time is None else float(self.time)
         return _engine.train_in_closed_form(self._gram(x), targets, flow, float(self.rate), float(self.momentum), int(self.steps), self.memory)
 
