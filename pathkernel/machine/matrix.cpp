@@ -22,26 +22,29 @@ namespace {
 
 constexpr double epsilon = std::numeric_limits<double>::epsilon();
 
-void check_entries(const Tensor& K, const std::string& who, const char* what) {
+/// max |K|, of finite entries.
+double largest_entry(const Tensor& K, const std::string& who, const char* what) {
   const auto [least, most] = at::aminmax(K);  // what is no number makes these none too
-  if (std::isfinite(least.item<double>()) && std::isfinite(most.item<double>())) return;
+  const double largest = std::max(-least.item<double>(), most.item<double>());
+  if (std::isfinite(largest)) return largest;
   const Tensor finite = at::isfinite(K);
   const int64_t at = finite.reshape(-1).to(at::kByte).argmin().item<int64_t>(), columns = K.size(1);
   throw InvalidInput(fmt::format("{}: entry ({}, {}) of the {} is {}; a kernel's values must be finite", who, at / columns, at % columns, what,
                                  K.reshape(-1)[at].item<double>()));
 }
 
-Tensor as_float64(const Tensor& K, const std::string& who, const char* what) {
+Tensor as_float64(const Tensor& K, const std::string& who, const char* what, double* largest = nullptr) {
   if (!K.defined() || K.dim() != 2 || K.numel() == 0 || K.is_complex())
     throw InvalidInput(fmt::format("{}: the {} is {}, expected a matrix of real numbers", who, what, describe(K)));
   const Tensor numbers = K.detach().to(at::kDouble);
-  check_entries(numbers, who, what);
+  const double found = largest_entry(numbers, who, what);
+  if (largest != nullptr) *largest = found;
   return numbers;
 }
 
 /// max |K − Kᵀ|, tile by tile: both of a tile and its mirror image fit the cache.
 double largest_asymmetry(const Tensor& K) {
-  constexpr int64_t tile = 256;
+  constexpr int64_t tile = 128;
   const int64_t n = K.size(0);
   double largest = 0;
   for (int64_t i = 0; i < n; i += tile)
@@ -81,11 +84,11 @@ Tensor with_diagonal(const Tensor& A, double added) {
 }  // namespace
 
 Tensor training_gram(const Tensor& K, const std::string& who) {
-  const Tensor numbers = as_float64(K, who, "Gram matrix");
+  double largest = 0;
+  const Tensor numbers = as_float64(K, who, "Gram matrix", &largest);
   if (K.size(0) != K.size(1))
     throw InvalidInput(fmt::format("{}: the Gram matrix of the training examples is {}, but a square one [n, n] is expected", who, describe(K)));
-  const auto [least, most] = at::aminmax(numbers);
-  const double allowed = (K.scalar_type() == at::kDouble ? 1e-10 : 1e-5) * std::max(-least.item<double>(), most.item<double>());
+  const double allowed = (K.scalar_type() == at::kDouble ? 1e-10 : 1e-5) * largest;
   const double asymmetry = largest_asymmetry(numbers);
   if (asymmetry > allowed)
     throw InvalidInput(fmt::format("{}: the Gram matrix is not symmetric: entries mirrored in the diagonal differ by up to {:.3g}; compute it from the "
