@@ -395,6 +395,10 @@ class Run(Dynamics):
             _engine.retrain(self.folder, trained.parts, str(folder), rows, labels, renormalise, bar(progress))
         return Run(str(folder), trained.relabelled(labels))
 
+    def __deepcopy__(self, memo: dict) -> "Run":
+        """Itself: a run is what its folder holds, of which there is one. So scikit-learn clones an estimator that was given one."""
+        return self
+
     def __repr__(self) -> str:
         return f"<pathkernel.Run {self.folder}, {self.steps} steps{', being made' if self._live is not None else ''}>"
 

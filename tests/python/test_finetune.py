@@ -7,6 +7,7 @@ import torch
 import torch.nn as nn
 from scipy.optimize import minimize
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 from test_package import examples, mlp, pk, recorded
 
 from pathkernel import machines
@@ -136,6 +137,9 @@ def test_from_a_run_and_through_files(tmp_path):
     with pytest.raises(pk.InvalidInput, match="FineTunedClassifier.load"):
         machines.load(tmp_path / "kept")
     assert clone(b).get_params()["prior"] == 1.0
+    assert clone(a).model is again and np.array_equal(clone(a).fit(X.float(), 2 - Y).predict_proba(NEW), a.predict_proba(NEW))
+    found = GridSearchCV(machines.FineTunedClassifier(again), {"prior": [1e-8, 1.0]}, cv=3, scoring="neg_log_loss").fit(X.float().numpy(), Y.numpy())
+    assert found.best_estimator_.model is again and np.isfinite(found.cv_results_["mean_test_score"]).all()
 
 
 def test_under_inference_mode(net):
