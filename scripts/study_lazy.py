@@ -66,10 +66,15 @@ def one(alpha, width, seed):
     return [end.change_of_loss, end.change_of_kernel, end.lazy_ratio, end.distance, end.linearisation_error, loss, 100 * right]
 
 
+def told(name, numbers):
+    print(f"{name}: Δ(L) {numbers[0]:.3g}, Δ(Df) {numbers[1]:.3g}", flush=True)
+    return numbers
+
+
 def main():
     charts, rows = [], []
     for p, (name, values, run) in enumerate((("alpha", ALPHAS, lambda a, s: one(a, asked.width, s)), ("width", WIDTHS, lambda w, s: one(1.0, w, s)))):
-        found = np.array([[run(value, seed) for seed in range(asked.seeds)] for value in values])
+        found = np.array([[told(f"{name} {value:g}, seed {seed}", run(value, seed)) for seed in range(asked.seeds)] for value in values])
         chart = Chart(60 + 560 * p, 40, f"{name}: what training changed" + (f", width {asked.width}" if name == "alpha" else ", alpha = 1"), (min(values), max(values)), (0.001, 10.0), log_x=True,
                       log_y=True, x_name=name)
         for curve, column, colour in (("Δ(L), the loss", 0, ORANGE), ("Δ(Df), the Jacobian", 1, BLUE), ("linearisation's error", 4, GREEN)):

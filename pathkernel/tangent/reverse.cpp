@@ -1,6 +1,7 @@
 #include <pathkernel/tangent/reverse.h>
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <pathkernel/core/error.h>
@@ -8,6 +9,27 @@
 #include <pathkernel/tangent/coupled_batch.h>
 
 namespace pathkernel {
+namespace {
+
+/// The operation swaps the two sides of a matrix.
+bool transposes(const Node& node, const Tensor& input) {
+  if (input.dim() != 2) return false;
+  const auto wrapped = [](int64_t d) { return d < 0 ? d + 2 : d; };
+  if (node.name == "aten::transpose") return wrapped(node.arguments[1].toInt()) != wrapped(node.arguments[2].toInt());
+  if (node.name == "aten::permute") return wrapped(node.arguments[1].toIntVector()[0]) == 1;
+  return node.name == "aten::t";
+}
+
+/// The operation, of one value, gives it back times a number.
+bool scales(const Node& node) {
+  if (node.name == "aten::neg") return true;
+  const bool product = node.name == "aten::mul", quotient = node.name == "aten::div" && node.op.operator_name().overload_name.find("mode") == std::string::npos;
+  if (!product && !(quotient && node.slots[0].argument == 0)) return false;
+  const c10::IValue& other = node.arguments[size_t(1 - node.slots[0].argument)];
+  return other.isScalar() || (other.isTensor() && other.toTensor().dim() == 0);
+}
+
+}  // namespace
 
 Reverse::Reverse(const Tape& at0, const Tape& at1) : at0(at0), at1(at1), cotangents_(at0.values.size()), shared_(at0.values.size()) {
   std::string difference;
@@ -61,18 +83,8 @@ void Reverse::pull(const Node& node0, const Node& node1) {
 }
 
 void Reverse::pull_shared(const Node& node0, const Node& node1) {
-  // Per-example gradients of a value made of parameters only. A transposed matrix swaps its factors' sides.
   if (node0.is_alias) throw InvalidInput("the tape: a tensor made of parameters is written to in place; use the operation that returns a new tensor");
-  if (node0.outputs.size() == 1) {
-    FactorList& list = shared_[size_t(node0.outputs[0])];
-    const bool all_outer = std::all_of(list.begin(), list.end(), [](const Factor& f) { return f.kind == Factor::Kind::outer && f.left.size(1) == 1; });
-    const Tensor& input = at0.values[size_t(node0.slots[0].value)].tensor;
-    if (all_outer && input.dim() == 2 && (node0.name == "aten::t" || node0.name == "aten::transpose")) {
-      for (Factor& f : list) add_shared(node0.slots[0].value, grouped_outer_factor(f.right, f.left));
-      list.clear();
-      return;
-    }
-  }
+  if (node0.outputs.size() == 1 && node0.slots.size() == 1 && pull_factored(node0, node1)) return;
   // Anything else, one example at a time.
   const int64_t n = at0.examples;
   std::vector<Tensors> collected(node0.slots.size());
@@ -104,6 +116,28 @@ void Reverse::pull_shared(const Node& node0, const Node& node1) {
   for (size_t k = 0; k < collected.size(); ++k) {
     if (!collected[k].empty()) add_shared(node0.slots[k].value, dense_factor(at::stack(collected[k])));
   }
+}
+
+bool Reverse::pull_factored(const Node& node0, const Node& node1) {
+  const ValueId from = node0.slots[0].value;
+  const Tensor& input = at0.values[size_t(from)].tensor;
+  FactorList& list = shared_[size_t(node0.outputs[0])];
+  if (transposes(node0, input) && std::all_of(list.begin(), list.end(), [](const Factor& f) { return f.kind == Factor::Kind::outer && f.left.size(1) == 1; })) {
+    for (Factor& f : list) add_shared(from, grouped_outer_factor(f.right, f.left));
+  } else if (scales(node0) && input.numel() > 0) {
+    std::vector<Tensor> given(1);
+    Call call(*this, node0, node1, {at::ones({}, list.front().left.options()).expand(input.sizes())}, &given);
+    (*find_rule(node0.name))(call);
+    const Tensor by = given[0].reshape(-1)[0];
+    for (Factor& f : list) {
+      f.left = f.left * by;
+      add_shared(from, std::move(f));
+    }
+  } else {
+    return false;
+  }
+  list.clear();
+  return true;
 }
 
 void Reverse::pull_alias(const Node& node0, const Node&) {

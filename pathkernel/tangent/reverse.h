@@ -31,7 +31,11 @@ class Reverse {
 
  private:
   void pull(const Node& node0, const Node& node1);
+  /// Per-example gradients of a value made of parameters only: as factors where that goes, else one example at a time.
   void pull_shared(const Node& node0, const Node& node1);
+  /// A transposed matrix swaps its factors' sides, a scaled value its factors' size: nothing is written out (networks in the tangent kernel's parametrisation
+  /// scale every weight). False where the operation, of one value, is neither.
+  bool pull_factored(const Node& node0, const Node& node1);
   void pull_alias(const Node& node0, const Node& node1);
   Tensors cotangents_;               ///< per value that belongs to examples
   std::vector<FactorList> shared_;   ///< per value that is shared

@@ -97,6 +97,37 @@ TEST_P(Watched, NumbersSideBySideAreThoseOneAfterTheOther) {
   }
 }
 
+/// In the tangent kernel's parametrisation every weight is scaled: written out, n gradients of a wide layer would not fit, and would take a hundred times as long.
+TEST_P(Watched, AWeightThatIsTurnedOrScaledKeepsItsFactors) {
+  at::manual_seed(3);
+  const std::vector<std::pair<std::string, std::function<Tensor(const Tensor&)>>> ways = {
+      {"t", [](const Tensor& w) { return w.t(); }},
+      {"transpose", [](const Tensor& w) { return w.transpose(-1, 0); }},
+      {"permute", [](const Tensor& w) { return w.permute({1, 0}); }},
+      {"numpy_T", [](const Tensor& w) { return w.numpy_T(); }},
+      {"times a number", [](const Tensor& w) { return w * 0.3; }},
+      {"a tensor times it", [](const Tensor& w) { return at::scalar_tensor(0.3) * w; }},
+      {"by a number, turned, negative", [](const Tensor& w) { return -(w / 7).t(); }},
+  };
+  for (const auto& [name, made] : ways) {
+    const Tensor w = at::randn({5, 5}, GetParam()), x = at::randn({n, 5}, GetParam());
+    testing::FunctionModel model({{"w", w}}, {}, [&made = made](const Tensors& w, const Tensors&, const Tensor& x, Mode) { return at::matmul(x, made(w[0])); });
+    Catcher catcher(model.parameters(), {}, {x});
+    const Tensor found = loss(model, x);
+    catcher.forward_done();
+    catcher.backward(found);
+    const FactorSet g = catcher.take();
+    ASSERT_EQ(g.parameters[0].size(), 1u) << name;
+    EXPECT_EQ(g.parameters[0][0].kind, Factor::Kind::outer) << name;
+    const Tensor all = materialise(g.parameters[0], n, w.numel(), w.options()).detach();
+    for (int64_t i = 0; i < n; ++i) {
+      w.mutable_grad() = Tensor();
+      loss(model, x.narrow(0, i, 1)).backward();
+      EXPECT_LE((all[i].view_as(w) - w.grad()).abs().max().item<double>(), GetParam() == at::kDouble ? 1e-14 : 1e-6) << name << ", example " << i;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(In, Watched, ::testing::Values(at::kFloat, at::kDouble), [](const auto& info) { return info.param == at::kFloat ? "float" : "double"; });
 
 }  // namespace
