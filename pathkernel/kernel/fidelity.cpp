@@ -49,13 +49,25 @@ class Residuals : public StepObserver {
   std::vector<Pass> passes;
 };
 
-/// How much longer than η a step of this optimizer pushes; NaN where its steps are no multiple of the gradient.
-double push_of(const OptimizerSettings& o) {
-  if (o.name != "sgd") return none;
-  return o.momentum > 0 ? (1 - o.dampening) / (1 - o.momentum) : 1;
+/// A step of SGD is a multiple of the gradients; of others it is not.
+bool is_sgd(const Recording& recording) { return recording.manifest().optimizer.name == "sgd"; }
+
+/// What clipping multiplied the last step's gradients by; −1 times that where the optimizer climbs.
+double clipped(const Optimizer& optimizer) {
+  for (const LinearForm& form : optimizer.linear_form())
+    if (!form.D.is_zero() || !form.E.is_zero()) return form.kappa;
+  return 1;
 }
 
-/// What a walk along the path collects. K [N, Q, O, O]; c [N, Q, O]; time [N] = Σ_s η_s b; pull [N, O] = Σ_s η_s b r.
+/// The time of each step: how far its gradients move the weights until the end; where the steps are no multiple of them, η.
+std::vector<double> times_of(const Recording& recording) {
+  if (is_sgd(recording)) return step_pushes(recording, "fidelity");
+  std::vector<double> rates;
+  for (int64_t s = 0; s < recording.steps(); ++s) rates.push_back(step_rate(recording.step(s), "fidelity"));
+  return rates;
+}
+
+/// What a walk along the path collects. K [N, Q, O, O]; c [N, Q, O]; time [N] = Σ_s t_s b; pull [N, O] = Σ_s t_s b r, t_s the step's time.
 struct Walked {
   Tensor K, c, time, pull, f_first, f_last;
   Tensors first, first_buffers, last, last_buffers;
@@ -77,14 +89,17 @@ class Walk {
   }
 
   Walked run() {
-    const double push = push_of(recording_.manifest().optimizer);
+    const std::vector<double> times = times_of(recording_);
     for (int64_t s = 0; s < recording_.steps(); ++s) {
       const Tensors w = in_double(values(model_.parameters())), buffers = in_double(values(model_.buffers()));
       Residuals residuals;
-      const double eta = step_rate(replay_.advance(&residuals).record, "fidelity") * (std::isnan(push) ? 1 : push);
+      replay_.advance(&residuals);
+      const double kappa = is_sgd(recording_) ? clipped(replay_.trainer().optimizer()) : 1;
+      if (kappa < 0)
+        for (Residuals::Pass& pass : residuals.passes) pass.r.neg_();
       const Tensors next = in_double(values(model_.parameters()));
       const OwnWeights training(model_);  // the step's storage again, for the next one
-      add(w, next, buffers, residuals.passes, eta);
+      add(w, next, buffers, residuals.passes, times[size_t(s)] * std::abs(kappa));
       if (options_.progress) options_.progress("steps", s + 1, recording_.steps());
     }
     note(found_.last, found_.last_buffers, found_.f_last);
@@ -248,8 +263,7 @@ Fidelity fidelity(const Recording& recording, const Learner& learner, const Data
   const Tensors asked = in_double(queries);
   const Walked walked = Walk(recording, learner, data, asked, options).run();
   const Tensors examples = take(data, at::arange(data.size(), at::kLong), at::kDouble).inputs;
-  const bool flows = !std::isnan(push_of(recording.manifest().optimizer));
-  return Judge(learner.model, examples, asked, walked, flows, options.memory).run(recording.steps());
+  return Judge(learner.model, examples, asked, walked, is_sgd(recording), options.memory).run(recording.steps());
 }
 
 std::string fidelity_csv(const Fidelity& found) {

@@ -40,10 +40,12 @@ struct Fidelity {
 };
 
 /// How non-tautological it is to call a recorded network a kernel machine (theory 1): with coefficients that do not depend on x, how much of f_T − f_0 do its path kernel
-///     K(x, x_i) = Σ_s η_s b_{i,s} ⟨G_s(x), J_{i,s}⟩ over the steps that drew x_i,     c_i(x) = −Σ_s η_s b_{i,s} ⟨G_s(x), J_{i,s}⟩ r_{i,s}
+///     K(x, x_i) = Σ_s t_s b_{i,s} ⟨G_s(x), J_{i,s}⟩ over the steps that drew x_i,     c_i(x) = −Σ_s t_s b_{i,s} ⟨G_s(x), J_{i,s}⟩ r_{i,s}
 /// (blocks [O, O]; G_s by two Gauss points, Jacobians in eval mode, everything but the residuals r in float64) and other kernels account for? Controls: the tangent kernels
 /// before and after training; f(x)f(x'), of the trained outputs; a Gaussian of the inputs, as wide as they are apart; and noise, a Gaussian of numbers drawn for every input,
-/// which have nothing to do with it. With momentum μ a step's time is η(1 − τ)/(1 − μ).
+/// which have nothing to do with it. A step's time t_s is how far its gradient moves the weights until the end of the run (step_pushes(); η without momentum), times what
+/// clipping by norm left of it: where the kernel never changes, that of a linear model without decay, Σ_i c_i(x) is f_T − f_0 to rounding, but for what a momentum from before
+/// the run moves. Of other optimizers than SGD it is η.
 /// @param learner  its model is of the recorded architecture, and has its own weights again afterwards   @param data  the training part
 /// @param queries  inputs, eight or more, those of a model's forward; every second one is kept from the fit, so shuffle what is sorted in a pattern of two
 /// Cost: a replay, and per step the Jacobians of the queries twice and of the batch; the fits O(Q²N) for O = 1.

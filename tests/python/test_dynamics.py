@@ -79,6 +79,50 @@ def test_fidelity_here_and_in_the_program(tmp_path):
     assert program.run_json("fidelity", tmp_path / "adam", "--queries", "test:0-19")["flow"] is None
 
 
+def test_fidelity_follows_what_schedulers_do_to_the_momentum(tmp_path):
+    """Of a linear model Σ c_i(x) is the change, however the rate and the momentum move along the run, and where the loss is climbed."""
+    x, y = examples(dtype=torch.float64)
+    for name, options, climbs in (("cycle", {"momentum": 0.9}, False), ("damped", {"momentum": 0.9, "dampening": 0.4}, False), ("up", {"momentum": 0.7, "nesterov": True, "maximize": True}, True)):
+        torch.manual_seed(1)
+        model = nn.Linear(5, 3).double()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01, **options)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=12, cycle_momentum=not climbs)
+
+        def loss(outputs, targets, sign=-1 if climbs else 1):
+            return sign * nn.functional.cross_entropy(outputs, targets, reduction="none")
+
+        with pk.record(tmp_path / name, model=model, optimizer=optimizer, loss=loss, data=(x, y)) as run:
+            run.fit(3, 6, scheduler=schedule, scheduler_every="step", progress=False)
+        found = run.fidelity(examples(12, seed=5, dtype=torch.float64)[0], progress=False)
+        assert found.flow == pytest.approx(1, abs=1e-12), name
+        assert found.kernels["path"].time_mean == pytest.approx(1, abs=1e-12) and found.kernels["path"].negative == found.kernels["trained"].negative, name
+
+    model = nn.Linear(5, 3).double()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    with pk.record(tmp_path / "rests", model=model, optimizer=optimizer, loss=nn.CrossEntropyLoss(), data=(x, y)) as run:
+        for s in range(9):
+            optimizer.param_groups[0]["momentum"] = 0 if s in (0, 4, 5) else 0.9
+            run.step(range(s, s + 8))
+    assert run.fidelity(examples(12, seed=5, dtype=torch.float64)[0], progress=False).flow == pytest.approx(1, abs=1e-12)
+
+    model = nn.Linear(5, 3).double()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, dampening=0.5)
+    for p in model.parameters():
+        optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)  # so the first step is dampened, too
+    run = recorded(tmp_path / "moving", model=model, optimizer=optimizer, data=(x, y), epochs=1)
+    assert run.fidelity(examples(12, seed=5, dtype=torch.float64)[0], progress=False).flow == pytest.approx(1, abs=1e-12)
+
+    model = nn.Linear(5, 3).double()
+    groups = [{"params": [model.weight], "momentum": 0.5}, {"params": [model.bias]}]
+    run = recorded(tmp_path / "two", model=model, optimizer=torch.optim.SGD(groups, lr=0.1, momentum=0.9), data=(x, y), epochs=1)
+    with pytest.raises(pk.InvalidInput, match=r"fidelity: at step 0 the optimizer's groups of parameters have different momenta \(0.5 to 0.9\)"):
+        run.fidelity(x[:8], progress=False)
+    several = [torch.optim.SGD([model.weight], lr=0.1), torch.optim.Adam([model.bias], lr=0.1)]
+    run = recorded(tmp_path / "three", model=model, optimizer=several, data=(x, y), epochs=1)
+    with pytest.raises(pk.InvalidInput, match="some parameters are trained by SGD and others by Adam"):
+        run.fidelity(x[:8], progress=False)
+
+
 class Attentive(nn.Module):
     """Attention, a smooth activation, and a normalisation written out: torch.func's second derivative of the fused one is wrong (2.13)."""
 
