@@ -30,21 +30,12 @@ void require_positive(const Tensor& products, const char* what) {
     throw InvalidInput(fmt::format("{}: {} is not positive definite (it gave {:.3g} for vᵀAv)", who, what, smallest));
 }
 
-/// Rows of a block of the matrix such that it and what is computed with fit.
-int64_t block_rows(const Tensor& x, int64_t memory) {
-  const double rows = std::sqrt(static_cast<double>(memory) / 2 / static_cast<double>(x.element_size()));
-  return std::clamp<int64_t>(static_cast<int64_t>(rows), 1, std::min<int64_t>(4096, x.size(0)));
-}
+bool within(double tolerance, const Tensor& r, const Tensor& norm) { return (r.norm(2, 0) <= tolerance * norm).all().item<bool>(); }
 
-}  // namespace
-
-CgSolution conjugate_gradients(const LinearMap& A, const Tensor& b, const LinearMap& precondition, const CgOptions& options) {
-  const Tensor norm = b.norm(2, 0), goal = options.tolerance * norm;
-  CgSolution s;
-  s.x = at::zeros_like(b);
-  Tensor r = b.clone(), z = precondition ? precondition(r) : r, p = z.clone(), rz = column_dot(r, z);
-  const auto done = [&] { return (r.norm(2, 0) <= goal).all().item<bool>(); };
-  for (; !done() && s.iterations < options.iterations; ++s.iterations) {
+/// From s.x, whose residual is r, until the recursion says that it is within the tolerance.
+void descend(const LinearMap& A, const LinearMap& precondition, const CgOptions& options, Tensor r, const Tensor& norm, CgSolution& s) {
+  Tensor z = precondition ? precondition(r) : r, p = z.clone(), rz = column_dot(r, z);
+  for (; !within(options.tolerance, r, norm) && s.iterations < options.iterations; ++s.iterations) {
     require_positive(rz, "the preconditioner");
     const Tensor Ap = A(p), pAp = column_dot(p, Ap);
     require_positive(pAp, "the matrix");
@@ -57,9 +48,30 @@ CgSolution conjugate_gradients(const LinearMap& A, const Tensor& b, const Linear
     rz = next;
     if (options.progress) options.progress(who, s.iterations + 1, options.iterations);
   }
-  s.residual = ratio((b - A(s.x)).norm(2, 0), norm);
-  s.converged = (s.residual <= 10 * options.tolerance).all().item<bool>();
-  return s;
+}
+
+/// Rows of a block of the matrix such that it and what is computed with fit.
+int64_t block_rows(const Tensor& x, int64_t memory) {
+  const double rows = std::sqrt(static_cast<double>(memory) / 2 / static_cast<double>(x.element_size()));
+  return std::clamp<int64_t>(static_cast<int64_t>(rows), 1, std::min<int64_t>(4096, x.size(0)));
+}
+
+}  // namespace
+
+CgSolution conjugate_gradients(const LinearMap& A, const Tensor& b, const LinearMap& precondition, const CgOptions& options) {
+  const Tensor norm = b.norm(2, 0);
+  CgSolution s;
+  s.x = at::zeros_like(b);
+  Tensor r = b.clone();
+  for (double before = std::numeric_limits<double>::infinity();;) {
+    descend(A, precondition, options, r, norm, s);
+    r = b - A(s.x);
+    s.residual = ratio(r.norm(2, 0), norm);
+    s.converged = within(options.tolerance, r, norm);
+    const double now = s.residual.max().item<double>();
+    if (s.converged || s.iterations >= options.iterations || !(now < before / 2)) return s;
+    before = now;
+  }
 }
 
 Tensor kernel_product(const Kernel& kernel, const Tensor& x, const Tensor& V, double lambda, int64_t memory) {

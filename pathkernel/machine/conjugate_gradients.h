@@ -22,10 +22,11 @@ struct CgSolution {
   Tensor x;         ///< [n, k]
   Tensor residual;  ///< ‖b − Ax‖/‖b‖ of each column, [k], from x itself, not from the recursion
   int64_t iterations = 0;
-  bool converged = false;
+  bool converged = false;  ///< the residual of every column is within the tolerance
 };
 
-/// Conjugate gradients for all columns of b at once (each with its own step lengths).
+/// Conjugate gradients for all columns of b at once (each with its own step lengths). The recursion's residual drifts from b − Ax: it begins anew from x until b − Ax
+/// itself is within the tolerance, as long as that halves it.
 /// @param precondition  an approximate inverse, symmetric positive definite; empty: none
 /// @throws InvalidInput when A or the preconditioner shows itself not to be positive definite
 CgSolution conjugate_gradients(const LinearMap& A, const Tensor& b, const LinearMap& precondition = {}, const CgOptions& options = {});

@@ -69,9 +69,9 @@ TrainingDynamics::TrainingDynamics(const Tensor& K, const Tensor& change, const 
 Tensor TrainingDynamics::gains(const TrainingTime& time) const {
   check(time);
   const Tensor g = time.rate > 0 ? descent_gains(eigen_.values, time) : flow_gains(eigen_.values, time.flow);
-  if (!g.abs().max().isfinite().item<bool>())
-    throw InvalidInput(fmt::format("{}: descent with rate {:g} and momentum {:g} diverges; rates below {:.4g} converge", who, time.rate, time.momentum,
-                                   stable_rate(time.momentum)));
+  const double stable = stable_rate(time.momentum);
+  if ((time.steps > 0 && time.rate >= stable) || !g.abs().max().isfinite().item<bool>())
+    throw InvalidInput(fmt::format("{}: descent with rate {:g} and momentum {:g} diverges; rates below {:.4g} converge", who, time.rate, time.momentum, stable));
   return g.unsqueeze(1);
 }
 

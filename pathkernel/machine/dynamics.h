@@ -35,7 +35,7 @@ class TrainingDynamics {
   double squared_error(const TrainingTime& time) const;
 
   const Tensor& eigenvalues() const { return eigen_.values; }
-  /// Descent converges below 2(1 + μ)/λ_max.
+  /// Descent converges below 2(1 + μ)/λ_max. From there on one mode at least grows or swings for ever: such rates are refused, however few the steps.
   double stable_rate(double momentum = 0) const;
 
  private:

@@ -8,25 +8,39 @@
 #include <ATen/ops/randn.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/special_ndtr.h>
+#include <ATen/ops/where.h>
 #include <fmt/format.h>
 
 #include <cmath>
 
 namespace pathkernel {
 
-Tensor expected_sigmoid(const Tensor& mean, const Tensor& variance) {
-  const Tensor deviation = variance.sqrt();
-  const double step = std::min(0.05, 0.8 / std::max(1e-9, deviation.max().item<double>()));  // poles of σ lie π off the real line
-  const auto half = static_cast<int64_t>(std::ceil(9 / step));
-  Tensor sum = at::zeros_like(mean);
+namespace {
+
+/// Σ_j w(t_j) g(t_j)/Σ_j w(t_j), t_j = jh for |j| ≤ half.
+template <class Weight, class Values>
+Tensor weighted_mean(double h, int64_t half, const Weight& w, const Values& g) {
+  Tensor sum;
   double total = 0;
   for (int64_t j = -half; j <= half; ++j) {
-    const double z = static_cast<double>(j) * step, weight = std::exp(-z * z / 2);
-    sum += weight * at::sigmoid(mean + deviation * z);
+    const double t = static_cast<double>(j) * h, weight = w(t);
+    const Tensor term = weight * g(t);
+    sum = sum.defined() ? sum.add_(term) : term;
     total += weight;
   }
   return sum / total;
+}
+
+}  // namespace
+
+Tensor expected_sigmoid(const Tensor& mean, const Tensor& variance) {
+  constexpr double wide = 10;
+  const Tensor deviation = variance.sqrt(), small = deviation.clamp_max(wide), large = deviation.clamp_min(wide);
+  const Tensor over_z = weighted_mean(0.05, 180, [](double z) { return std::exp(-z * z / 2); }, [&](double z) { return at::sigmoid(mean + small * z); });
+  if ((deviation <= wide).all().item<bool>()) return over_z;
+  const Tensor over_u = weighted_mean(0.4, 100, [](double u) { return 1 / std::pow(std::cosh(u / 2), 2); }, [&](double u) { return at::special_ndtr((mean - u) / large); });
+  return at::where(deviation > wide, over_u, over_z);
 }
 
 EstimatedProbabilities expected_softmax(const Tensor& mean, const Tensor& covariance, int64_t draws, uint64_t seed) {

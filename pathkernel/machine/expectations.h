@@ -4,7 +4,8 @@
 
 namespace pathkernel {
 
-/// E σ(mean + √variance·z), [m]: the trapezium rule over |z| ≤ 9, whose error falls exponentially with the step times the deviation; 1e-10.
+/// E σ(mean + s·z), s = √variance, [m], to 1e-12 for every s. By trapezium rules, which converge exponentially in the distance of the poles of what is summed from the real line,
+/// π for σ: up to s = 10 over z; above, where that would take ever more nodes, over the threshold u of σ(f) = P(u ≤ f), which is logistic: ∫ σ'(u) Φ((mean − u)/s) du.
 Tensor expected_sigmoid(const Tensor& mean, const Tensor& variance);
 
 /// E softmax(f), f ~ N(mean, covariance), by `draws` normal draws (in pairs z, −z; the same for every query).

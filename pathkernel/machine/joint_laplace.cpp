@@ -46,8 +46,9 @@ struct Mode {
   double objective = -std::numeric_limits<double>::infinity();  ///< −½ aᵀKa + log p(y|f)
 };
 
-/// Newton's step of the equation r = y − π(m + Ka) − a = 0, (I + ΛK)⁻¹r = r − HB⁻¹HᵀKr, halved until the objective does not fall by more than rounding.
-Mode step(const Mode& now, const Tensor& r, const Tensor& H, const LinearMap& K, const Solve& solve, const Tensor& m, const Tensor& y) {
+/// Newton's step of the equation r = y − π(m + Ka) − a = 0, (I + ΛK)⁻¹r = r − HB⁻¹HᵀKr, halved until the objective does not fall by more than rounding; nothing where no
+/// part of it is small enough.
+std::optional<Mode> step(const Mode& now, const Tensor& r, const Tensor& H, const LinearMap& K, const Solve& solve, const Tensor& m, const Tensor& y) {
   const auto column = [](const Tensor& t) { return t.reshape({-1, 1}); };
   const Tensor inner = solve(H, transposed(H, K(column(r))));
   const Tensor change = r - blocks(H, inner).view(r.sizes()), moved = K(column(change)).view(r.sizes());
@@ -59,7 +60,7 @@ Mode step(const Mode& now, const Tensor& r, const Tensor& H, const LinearMap& K,
     next.objective = -0.5 * (next.a * next.g).sum().item<double>() + log_likelihood(next.f, y);
     if (next.objective >= now.objective - 1e-13 * std::abs(now.objective)) return next;
   }
-  return now;
+  return {};
 }
 
 JointLaplace newton(const LinearMap& K, const Tensor& mean, const Tensor& labels, const Solve& solve, const LaplaceOptions& options) {
@@ -73,11 +74,12 @@ JointLaplace newton(const LinearMap& K, const Tensor& mean, const Tensor& labels
   const auto residual = [&] { return (y - pi - now.a).abs().max().item<double>(); };
   while (residual() > options.tolerance && machine.iterations < options.iterations) {
     const double before = residual();
-    Mode next = step(now, y - pi - now.a, root_of(pi), K, solve, m, y);
+    std::optional<Mode> next = step(now, y - pi - now.a, root_of(pi), K, solve, m, y);
+    if (!next) break;
     ++machine.iterations;
-    next.g = K(next.a.reshape({-1, 1})).view(m.sizes());
-    next.f = m + next.g;
-    now = std::move(next);
+    next->g = K(next->a.reshape({-1, 1})).view(m.sizes());
+    next->f = m + next->g;
+    now = *std::move(next);
     pi = class_probabilities(now.f);
     if (residual() >= before && before < 1e-6) break;  // rounding is all that is left
   }

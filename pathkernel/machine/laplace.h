@@ -8,7 +8,7 @@ namespace pathkernel {
 
 struct LaplaceOptions {
   int64_t iterations = 100;
-  double tolerance = 1e-9;  ///< done when no f̂ moved by more: Newton's next step would be its square
+  double tolerance = 1e-9;  ///< done when Newton's whole step moves no f̂ by more, in units of the largest |f̂| (or of 1): the next one would be its square
   MachineOptions machine = {};
 };
 
@@ -21,11 +21,11 @@ struct LaplaceBinary {
   Cholesky factor;  ///< of B
   double log_evidence = 0;  ///< log q = −½ f̂ᵀK⁻¹f̂ + Σ log σ(yf̂) − ½ log|B|
   int64_t iterations = 0;
-  bool converged = false;
+  bool converged = false;  ///< false too where rounding ended the steps before
 
   Tensor mean(const Tensor& K_x) const;                              ///< of f, [m]
   Tensor variance(const Tensor& K_x, const Tensor& k_xx) const;      ///< of f, [m]: k(x, x) − ‖L⁻¹W^½k_x‖²
-  /// ∫σ(f) N(f; mean, variance) df of both classes, [m, 2], by quadrature to 1e-10.
+  /// ∫σ(f) N(f; mean, variance) df of both classes, [m, 2], by quadrature to 1e-12.
   Tensor probabilities(const Tensor& K_x, const Tensor& k_xx) const;
 };
 
@@ -45,7 +45,7 @@ struct LaplaceMulticlass {
   Cholesky factor;        ///< of Σ_c E_c
   double log_evidence = 0;
   int64_t iterations = 0;
-  bool converged = false;
+  bool converged = false;  ///< as for two classes
 
   Tensor mean(const Tensor& K_x) const;                            ///< of f, [m, C]
   Tensor covariance(const Tensor& K_x, const Tensor& k_xx) const;  ///< of f among the classes, [m, C, C]

@@ -11,8 +11,10 @@
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 namespace pathkernel {
 namespace {
@@ -23,6 +25,7 @@ struct Mode {
   Tensor f, a, pi, root;
   Cholesky factor;
   double objective = -std::numeric_limits<double>::infinity();  ///< −½ aᵀf + Σ log σ(yf)
+  double moved = std::numeric_limits<double>::infinity();  ///< how far Newton's whole step to here goes, in units of the largest |f| (or of 1)
 };
 
 double objective(const Tensor& a, const Tensor& f, const Tensor& y) { return -0.5 * a.dot(f).item<double>() + at::log_sigmoid(y * f).sum().item<double>(); }
@@ -34,18 +37,20 @@ void linearise(Mode& m, const Tensor& K, const LaplaceOptions& options) {
   m.factor = cholesky(B, options.machine, who, "I + W^1/2 K W^1/2");
 }
 
-/// One step of Newton's method, halved until the objective does not fall by more than rounding.
-Mode step(const Mode& m, const Tensor& K, const Tensor& y) {
-  const Tensor b = m.root.square() * m.f + (y + 1) / 2 - m.pi;
-  const Tensor a = b - m.root * m.factor.solve((m.root * K.mv(b)).unsqueeze(1)).squeeze(1);
+/// One step of Newton's method, halved until the objective does not fall by more than rounding; nothing where no part of it is small enough. The book's a_new = (I + WK)⁻¹(Wf + ∇)
+/// is a + (I + WK)⁻¹(∇ − a), whose rounding shrinks with the step.
+std::optional<Mode> step(const Mode& m, const Tensor& K, const Tensor& y) {
+  const Tensor r = (y + 1) / 2 - m.pi - m.a;  // ∇ − a
+  const Tensor change = r - m.root * m.factor.solve((m.root * K.mv(r)).unsqueeze(1)).squeeze(1);
   Mode next = m;
   for (double size = 1; size > 1e-6; size /= 2) {
-    next.a = m.a + size * (a - m.a);
+    next.a = m.a + size * change;
     next.f = K.mv(next.a);
     next.objective = objective(next.a, next.f, y);
+    if (size == 1) next.moved = (next.f - m.f).abs().max().item<double>() / std::max(1.0, next.f.abs().max().item<double>());
     if (next.objective >= m.objective - 1e-13 * std::abs(m.objective)) return next;
   }
-  return m;
+  return {};
 }
 
 }  // namespace
@@ -73,11 +78,14 @@ LaplaceBinary fit_laplace_binary(const Tensor& K, const Tensor& labels, const La
   LaplaceBinary machine;
   linearise(m, gram, options);
   while (!machine.converged && machine.iterations < options.iterations) {
-    const Tensor before = m.f;
-    m = step(m, gram, y);
+    const double before = m.moved;
+    std::optional<Mode> next = step(m, gram, y);
+    if (!next) break;
+    m = *std::move(next);
     linearise(m, gram, options);
     ++machine.iterations;
-    machine.converged = (m.f - before).abs().max().item<double>() <= options.tolerance;
+    machine.converged = m.moved <= options.tolerance;
+    if (m.moved >= before && before < 1e-5) break;  // rounding is all that is left
   }
   machine.mode = m.f;
   machine.gradient = (y + 1) / 2 - m.pi;

@@ -12,7 +12,10 @@
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <optional>
 
 namespace pathkernel {
 namespace {
@@ -25,6 +28,7 @@ struct Mode {
   Cholesky sum;     ///< of Σ_c E_c
   double half_log_determinants = 0;  ///< Σ_c ½ log|I + D_c^½KD_c^½|
   double objective = 0;              ///< −½ aᵀf + yᵀf − Σ log Σ_c exp f_c
+  double moved = std::numeric_limits<double>::infinity();  ///< as for two classes
 };
 
 double objective(const Tensor& a, const Tensor& f, const Tensor& y) {
@@ -46,19 +50,20 @@ void linearise(Mode& m, const Tensor& K, const LaplaceOptions& options) {
 }
 
 /// As for two classes.
-Mode step(const Mode& m, const Tensor& K, const Tensor& y) {
-  const Tensor D_f = m.pi * m.f, b = D_f - m.pi * D_f.sum(0) + y - m.pi;        // (D − ΠΠᵀ)f + y − π
-  const Tensor c = at::matmul(m.E, b.mm(K).unsqueeze(2)).squeeze(2);            // E K b
+std::optional<Mode> step(const Mode& m, const Tensor& K, const Tensor& y) {
+  const Tensor r = y - m.pi - m.a;                                              // ∇ − a
+  const Tensor c = at::matmul(m.E, r.mm(K).unsqueeze(2)).squeeze(2);            // E K r
   const Tensor shared = m.sum.solve(c.sum(0).unsqueeze(1));                     // (ΣE)⁻¹ Σ_c c
-  const Tensor a = b - c + at::matmul(m.E, shared).squeeze(2);
+  const Tensor change = r - c + at::matmul(m.E, shared).squeeze(2);             // (I + (D − ΠΠᵀ)K)⁻¹ r
   Mode next = m;
   for (double size = 1; size > 1e-6; size /= 2) {
-    next.a = m.a + size * (a - m.a);
+    next.a = m.a + size * change;
     next.f = next.a.mm(K);
     next.objective = objective(next.a, next.f, y);
+    if (size == 1) next.moved = (next.f - m.f).abs().max().item<double>() / std::max(1.0, next.f.abs().max().item<double>());
     if (next.objective >= m.objective - 1e-13 * std::abs(m.objective)) return next;
   }
-  return m;
+  return {};
 }
 
 }  // namespace
@@ -99,11 +104,14 @@ LaplaceMulticlass fit_laplace_multiclass(const Tensor& K, const Tensor& labels, 
   LaplaceMulticlass machine;
   linearise(m, gram, options);
   while (!machine.converged && machine.iterations < options.iterations) {
-    const Tensor before = m.f;
-    m = step(m, gram, y);
+    const double before = m.moved;
+    std::optional<Mode> next = step(m, gram, y);
+    if (!next) break;
+    m = *std::move(next);
     linearise(m, gram, options);
     ++machine.iterations;
-    machine.converged = (m.f - before).abs().max().item<double>() <= options.tolerance;
+    machine.converged = m.moved <= options.tolerance;
+    if (m.moved >= before && before < 1e-5) break;  // rounding is all that is left
   }
   machine.mode = m.f;
   machine.gradient = y - m.pi;

@@ -110,6 +110,14 @@ TEST_F(Dynamics, EnsembleIsTheImageOfTheInitialProcess) {
 
 TEST_F(Dynamics, WhatCannotBeIsSaid) {
   EXPECT_SAYS(dynamics.coefficients(TrainingTime::descent(1.1 * dynamics.stable_rate(), 100000)), "diverges; rates below");
+  for (const double momentum : {0.0, 0.9})  // finite numbers, and none of a network that learns
+    for (const double times : {1.0, 1.1, 1e6}) {
+      const TrainingTime time = TrainingTime::descent(times * dynamics.stable_rate(momentum), 2, momentum);
+      EXPECT_SAYS(dynamics.coefficients(time), "diverges; rates below") << times;
+      EXPECT_SAYS(dynamics.transfer(time), "diverges; rates below") << times;
+      EXPECT_SAYS(dynamics.squared_error(time), "diverges; rates below") << times;
+    }
+  EXPECT_EQ(dynamics.coefficients(TrainingTime::descent(1e9, 0)).abs().max().item<double>(), 0) << "no step was taken";
   EXPECT_SAYS(dynamics.coefficients(TrainingTime::flow_for(-1)), "the time is -1");
   EXPECT_SAYS(dynamics.coefficients(TrainingTime::descent(0.1, -1)), "-1 steps");
   EXPECT_SAYS(dynamics.coefficients(TrainingTime::descent(0.1, 5, 1)), "momentum 1");

@@ -4,6 +4,8 @@
 
 #include <pathkernel/kernel/gram.h>
 #include <pathkernel/machine/evidence.h>
+#include <pathkernel/machine/expectations.h>
+#include <pathkernel/machine/joint_laplace.h>
 #include <pathkernel/machine/laplace.h>
 #include <pathkernel/machine/minimise.h>
 
@@ -19,6 +21,7 @@
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include <cmath>
@@ -169,6 +172,45 @@ TEST_F(Gp, ProbabilitiesAreTheIntegral) {
   }
   EXPECT_GT(deviation.max().item<double>(), 2);
   EXPECT_LE(largest_difference(m.probabilities(100 * K_new, 100 * k_new).select(1, 1), sum), 1e-10);
+}
+
+/// Kernels so large that rounding eats f̂ = K∇.
+TEST(Laplace, ConvergedIsAtTheMode) {
+  const Tensor x = normal({60, 4}, 11), K = parse_kernel("rbf:1.3")->gram(x), level = x.select(1, 0) + 0.3 * normal({60}, 12);
+  const Tensor two = level.gt(0).to(at::kLong), three = (level > 0.4).to(at::kLong) + (level > -0.4).to(at::kLong);
+  const auto off = [&](const Tensor& scaled, const Tensor& f, const Tensor& gradient) { return ((gradient.mm(scaled) - f).norm() / f.norm()).item<double>(); };
+  for (const double scale : {1e0, 1e4, 1e8, 1e12}) {
+    const Tensor scaled = scale * K;
+    const LaplaceBinary binary = fit_laplace_binary(scaled, two);
+    const double of_two = off(scaled, binary.mode.unsqueeze(0), binary.gradient.unsqueeze(0));
+    EXPECT_LE(of_two, scale <= 1e8 ? 1e-7 : 1e-4) << scale << " after " << binary.iterations;
+    const LaplaceMulticlass multi = fit_laplace_multiclass(scaled, three, 3);
+    const double of_three = off(scaled, multi.mode, multi.gradient);
+    EXPECT_LE(of_three, scale <= 1e8 ? 1e-7 : 1e-4) << scale << " after " << multi.iterations;
+    EXPECT_EQ(binary.converged, scale <= 1e8) << scale;  // beyond, 1e-9 of f̂ is less than the rounding of Ka
+    EXPECT_EQ(multi.converged, scale <= 1e8) << scale;
+    EXPECT_LT(std::max(binary.iterations, multi.iterations), 50) << scale << ": where rounding is all that is left there is nothing to repeat";
+    for (const bool done : {fit_laplace_binary(scaled, two, {.tolerance = 1e-300}).converged, fit_laplace_multiclass(scaled, three, 3, {.tolerance = 1e-300}).converged})
+      EXPECT_FALSE(done) << scale << ": no step is no convergence";
+  }
+  const JointLaplace joint = fit_joint_laplace(1e12 * K, at::zeros({60, 1}, at::kDouble), two);
+  EXPECT_EQ(joint.converged, joint.residual <= 1e-7);
+}
+
+TEST(ExpectedSigmoid, IsTheIntegralForEveryDeviation) {
+  struct Case { double mean, deviation, expected; };
+  // mpmath, 40 digits, by two forms of the integral
+  const std::vector<Case> cases = {{0.3, 0.5, 0.57036578361814843536},    {2, 3, 0.71742398589567639593},        {-4, 9.99, 0.34678489655826045562},   {5, 10.01, 0.68848610860897815913},
+                                   {-12, 25, 0.31606056969571430954},     {30, 1e2, 0.61789260775778432853},     {-150, 1e2, 0.066839155693939283263}, {2000, 1e4, 0.57925970815262416906},
+                                   {1, 1e6, 0.50000039894228040071},      {5e7, 1e8, 0.69146246127401307468},    {-1e8, 1e8, 0.15865525393145709122},  {0, 0, 0.5}};
+  std::vector<double> means, variances;
+  for (const Case& c : cases) means.push_back(c.mean), variances.push_back(c.deviation * c.deviation);
+  const Tensor together = expected_sigmoid(at::tensor(means, at::kDouble), at::tensor(variances, at::kDouble));
+  for (size_t k = 0; k < cases.size(); ++k) {
+    const Tensor alone = expected_sigmoid(at::tensor({means[k]}, at::kDouble), at::tensor({variances[k]}, at::kDouble));
+    EXPECT_NEAR(alone.item<double>(), cases[k].expected, 1e-12) << cases[k].mean << " " << cases[k].deviation;
+    EXPECT_NEAR(together[static_cast<int64_t>(k)].item<double>(), cases[k].expected, 1e-12) << cases[k].mean << " " << cases[k].deviation;
+  }
 }
 
 TEST_F(Gp, LaplaceForManyClassesIsTheFormulas) {

@@ -92,6 +92,20 @@ TEST_F(Ridge, ConjugateGradientsSolveTheSameSystemAndSayHowWell) {
   EXPECT_LE(largest_difference(stopped.solution.residual, left.norm(2, 0) / two.norm(2, 0)), 1e-13);
 }
 
+TEST_F(Ridge, ConjugateGradientsConvergeWhenTheResidualIsWithinTheTolerance) {
+  const LinearMap A = [&](const Tensor& v) { return K.mm(v) + 1e-4 * v; };
+  int64_t converged = 0;
+  for (const double tolerance : {1e-10, 1e-12, 1e-13, 3e-14, 1e-14, 3e-15, 1e-15, 1e-17}) {
+    const CgSolution s = conjugate_gradients(A, two, {}, {.tolerance = tolerance});
+    const Tensor residual = (two - A(s.x)).norm(2, 0) / two.norm(2, 0);
+    EXPECT_EQ(s.converged, residual.max().item<double>() <= tolerance) << tolerance << " " << residual.max().item<double>();
+    EXPECT_LE(largest_difference(s.residual, residual), 1e-16);
+    converged += s.converged;
+  }
+  EXPECT_GE(converged, 4) << "the residual of x itself is what is brought within the tolerance";
+  EXPECT_LT(converged, 8) << "1e-17 is beyond rounding";
+}
+
 TEST_F(Ridge, ProductsWithTheKernelInBlocksAreTheProduct) {
   const Tensor V = normal({30, 3}, 9);
   for (const int64_t memory : {2000, 5000, 1 << 20})
