@@ -28,19 +28,25 @@ struct Options {
 std::string table(const std::vector<KernelMoment>& moments) {
   TextTable table({">step", ">loss", ">Δ(Df)", ">Δ(L)", ">lazy ratio", ">S(K, K_0)", ">alignment with K_0", ">with labels", ">eff. rank", ">velocity", ">lin. error"});
   for (const KernelMoment& m : moments)
-    table.row({std::to_string(m.step), fmt::format("{:.4g}", m.loss), fmt::format("{:.3g}", m.change_of_kernel), fmt::format("{:.3g}", m.change_of_loss), fmt::format("{:.3g}", m.lazy_ratio()),
-               fmt::format("{:.2g}", m.distance), fmt::format("{:.3f}", m.alignment), fmt::format("{:.3f}", m.label_alignment), fmt::format("{:.1f}", m.ranks.entropy),
-               fmt::format("{:.3g}", m.velocity), fmt::format("{:.3g}", m.linearisation_error)});
+    table.row({std::to_string(m.step), number_cell(m.loss), number_cell(m.change_of_kernel, "{:.3g}"), number_cell(m.change_of_loss, "{:.3g}"), number_cell(m.lazy_ratio(), "{:.3g}"),
+               number_cell(m.distance, "{:.2g}"), number_cell(m.alignment, "{:.3f}"), number_cell(m.label_alignment, "{:.3f}"), number_cell(m.ranks.entropy, "{:.1f}"),
+               number_cell(m.velocity, "{:.3g}"), number_cell(m.linearisation_error, "{:.3g}")});
   return table.str(2);
 }
 
-std::string in_words(const KernelMoment& end) {
+/// docs/dynamics.md
+const char* verdict(const KernelMoment& first, const KernelMoment& end) {
+  if (!(end.loss < first.loss)) return "its loss did not fall, so that the training was neither lazy nor active";
+  if (end.lazy_ratio() > 0.5) return "active training, the kernel is learned too";
+  return end.lazy_ratio() < 0.1 && end.change_of_kernel < 0.1 ? "lazy training" : "between lazy and active training";
+}
+
+std::string in_words(const KernelMoment& first, const KernelMoment& end) {
   if (end.change_of_kernel == 0) return "Nothing moved.\n";
-  return fmt::format("The loss of the probe changed by {:.0f} % of itself, the Jacobian by {:.0f} %: {}. The network at the tangent plane of its initial weights would have missed {:.0f} % of the "
-                     "change of the outputs.\n",
-                     100 * end.change_of_loss, 100 * end.change_of_kernel,
-                     end.lazy_ratio() < 0.1 ? "lazy training" : end.lazy_ratio() > 0.5 ? "active training, the kernel is learned too" : "between lazy and active training",
-                     100 * end.linearisation_error);
+  const auto share = [](double x) { return number_cell(100 * x, "{:.0f} %"); };
+  return fmt::format("The loss of the probe changed by {} of itself, the Jacobian by {}: {}. The network at the tangent plane of its initial weights would have missed {} of the change of the "
+                     "outputs.\n",
+                     share(end.change_of_loss), share(end.change_of_kernel), verdict(first, end), share(end.linearisation_error));
 }
 
 nlohmann::json json_of(const KernelMoment& m) {
@@ -52,6 +58,7 @@ nlohmann::json json_of(const KernelMoment& m) {
 
 void evolution(const Options& o) {
   if (!o.output.empty()) check_file("evolution", o.output);
+  check_apart("evolution", {o.output}, {o.probe, o.data});
   OpenedRun run = open_run(o.folder, o.data, o.threads);
   const Queries probe = select_queries(o.probe, run.data);
   const StopSignals signals;
@@ -64,7 +71,7 @@ void evolution(const Options& o) {
     fmt::print("{}\n", nlohmann::json{{"run", o.folder}, {"probe", o.probe}, {"moments", list}}.dump(2));
     return;
   }
-  fmt::print("Tangent kernel of {} on {}\n{}{}", o.folder, o.probe, table(moments), moments.size() > 1 ? in_words(moments.back()) : "");
+  fmt::print("Tangent kernel of {} on {}\n{}{}", o.folder, o.probe, table(moments), moments.size() > 1 ? in_words(moments.front(), moments.back()) : "");
   if (!o.output.empty()) fmt::print("written to {}\n", o.output);
 }
 

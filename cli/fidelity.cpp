@@ -34,12 +34,11 @@ const std::map<std::string, std::string> words = {{"path", "its path kernel"},
                                                   {"gaussian", "a Gaussian of the inputs"},
                                                   {"noise", "a Gaussian of random numbers"}};
 
-std::string cell(double x, const char* format = "{:.3f}") { return std::isnan(x) ? "–" : fmt::format(fmt::runtime(format), x); }
-
 std::string table(const Fidelity& found) {
   TextTable table({"kernel", ">R², mean in time", ">R², fitted", ">own a_i(x): off by", ">vary by", ">K < 0"});
   for (const KernelFidelity& k : found.kernels)
-    table.row({words.at(k.kernel), cell(k.time_mean), cell(k.least_squares), cell(k.tautology, "{:.0e}"), cell(k.spread, "{:.2g}"), cell(100 * k.negative, "{:.0f} %")});
+    table.row({words.at(k.kernel), number_cell(k.time_mean, "{:.3f}"), number_cell(k.least_squares, "{:.3f}"), number_cell(k.tautology, "{:.0e}"), number_cell(k.spread, "{:.2g}"),
+               number_cell(100 * k.negative, "{:.0f} %")});
   return table.str(2);
 }
 
@@ -62,6 +61,7 @@ nlohmann::json json_of(const Fidelity& found, const Options& o) {
 
 void fidelity(const Options& o) {
   if (!o.output.empty()) check_file("fidelity", o.output);
+  check_apart("fidelity", {o.output}, {o.queries, o.data});
   OpenedRun run = open_run(o.folder, o.data, o.threads);
   const Queries queries = select_queries(o.queries, run.data);
   const StopSignals signals;

@@ -26,20 +26,21 @@ struct Options {
   bool json = false;
 };
 
-std::string cell(double x) { return std::isnan(x) ? "–" : fmt::format("{:.4g}", x); }
 std::string share(double x) { return std::isnan(x) ? "–" : percent(x); }
 
 std::string table(const Taylorised& found) {
   TextTable table({">step", ">loss", ">Taylor's", ">right", ">Taylor's", ">same class", ">distance of outputs", ">of weights"});
   for (const TaylorMoment& m : found.moments)
-    table.row({std::to_string(m.step), cell(m.loss), cell(m.taylor_loss), share(m.accuracy), share(m.taylor_accuracy), share(m.agreement), cell(m.distance), cell(m.weight_distance)});
+    table.row({std::to_string(m.step), number_cell(m.loss), number_cell(m.taylor_loss), share(m.accuracy), share(m.taylor_accuracy), share(m.agreement), number_cell(m.distance),
+               number_cell(m.weight_distance)});
   return table.str(2);
 }
 
 std::string in_words(const Taylorised& found) {
   if (found.diverged >= 0) return fmt::format("The polynomial left the finite numbers in step {}: the network's learning rate is too high for it.\n", found.diverged);
   const TaylorMoment& end = found.moments.back();
-  return fmt::format("At the end the outputs of the {} network are off by {:.0f} % of what training changed in them.\n", found.order == 1 ? "linearised" : "quadratic", 100 * end.distance);
+  return fmt::format("At the end the outputs of the {} network are off by {} of what training changed in them.\n", found.order == 1 ? "linearised" : "quadratic",
+                     number_cell(100 * end.distance, "{:.0f} %"));
 }
 
 nlohmann::json json_of(const Taylorised& found, const Options& o) {
@@ -52,6 +53,7 @@ nlohmann::json json_of(const Taylorised& found, const Options& o) {
 
 void taylorise(const Options& o) {
   if (!o.output.empty()) check_file("taylorise", o.output);
+  check_apart("taylorise", {o.output}, {o.probe, o.data});
   OpenedRun run = open_run(o.folder, o.data, o.threads);
   const Queries probe = select_queries(o.probe, run.data);
   const StopSignals signals;

@@ -54,10 +54,16 @@ std::string signed_number(double x) {
   return fmt::format("{:+.4f}", x);
 }
 
+std::string number_cell(double x, std::string_view format) {
+  if (std::isnan(x)) return "–";
+  if (std::abs(x) >= 1e6) return fmt::format("{:.4g}{}", x, format.substr(format.find('}') + 1));
+  return fmt::format(fmt::runtime(format), x);
+}
+
 std::string percent(double share) {
   const double p = 100 * share;
   if (p != 0 && p < 0.01) return fmt::format("{:.0e} %", p);
-  return p < 1 ? fmt::format("{:.2f} %", p) : fmt::format("{:.1f} %", p);
+  return number_cell(p, p < 1 ? "{:.2f} %" : "{:.1f} %");
 }
 
 std::string class_cell(const std::vector<std::string>& class_names, int64_t k) { return k < 0 ? "–" : class_name(class_names, k); }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pathkernel::cli {
@@ -21,6 +22,8 @@ class TextTable {
 
 /// "+0.1234", "+3.10e-07", "0": with its sign, four decimals where they say something.
 std::string signed_number(double x);
+/// As `format` says, such as "{:.3f}" or "{:.0f} %"; from a million on 2.773e+07, where that would be a long row of digits; "–" for what is no number.
+std::string number_cell(double x, std::string_view format = "{:.4g}");
 /// "12.3 %", "0.04 %", "3e-05 %"
 std::string percent(double share);
 

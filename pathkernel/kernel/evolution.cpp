@@ -165,6 +165,8 @@ std::vector<KernelMoment> kernel_evolution(const Recording& recording, const Lea
                                            const EvolutionOptions& options) {
   if (inputs.empty() || inputs.front().size(0) < 4) throw InvalidInput("kernel_evolution: four inputs or more are needed");
   if (!targets.defined()) throw InvalidInput("kernel_evolution: the inputs' targets are needed");
+  require_finite(inputs, "kernel_evolution", "the inputs to look at");
+  require_finite({targets}, "kernel_evolution", "their targets");
   const OwnWeights own(learner.model);
   const std::vector<Version> versions = versions_of(recording, learner, data, options);
   const auto objective = learner.objective ? learner.objective(recording.manifest()) : make_objective(recording.manifest().objective, recording.manifest().reduction);

@@ -112,7 +112,7 @@ int64_t gram_bytes(const Tensor& x, const Tensor& y, const GramOptions& options)
   const int64_t bytes = bytes_of(x, y);
   if (bytes > options.memory - options.memory / 8)
     throw InvalidInput(fmt::format("gram: the matrix of {} x {} numbers takes {}, and an eighth of the {} allowed is kept for computing; allow more "
-                                   "memory, or write it to a file as it is computed (gram_to_npy)",
+                                   "memory, or take fewer inputs; only written to a file (pathkernel kernel -o FILE.npy) may it be larger",
                                    x.size(0), (y.defined() ? y : x).size(0), print_bytes(bytes), print_bytes(options.memory)));
   return bytes;
 }

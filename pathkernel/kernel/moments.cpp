@@ -2,6 +2,7 @@
 
 #include <pathkernel/core/error.h>
 
+#include <ATen/ops/isfinite.h>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
@@ -21,6 +22,15 @@ std::vector<int64_t> moments_of(const Recording& recording, std::vector<int64_t>
   steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
   if (steps.front() != 0) steps.insert(steps.begin(), 0);  // what all others are compared with
   return steps;
+}
+
+void require_finite(const Tensors& tensors, const char* who, const char* what) {
+  for (const Tensor& t : tensors) {
+    if (!at::isFloatingType(t.scalar_type()) || t.numel() == 0) continue;
+    const Tensor finite = at::isfinite(t.detach()).reshape({t.dim() > 0 ? t.size(0) : 1, -1}).all(1);
+    if (finite.all().item<bool>()) continue;
+    throw InvalidInput(fmt::format("{}: {} hold NaN or an infinite number in row {}; leave such rows out", who, what, finite.to(at::kByte).argmin().item<int64_t>()));
+  }
 }
 
 double mean_loss(const Objective& objective, const std::string& reduction, const Tensors& outputs, const Tensor& targets, const char* who) {

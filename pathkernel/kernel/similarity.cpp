@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <limits>
 
 namespace pathkernel {
 namespace {
@@ -21,13 +22,18 @@ Tensor checked(const Tensor& K, const char* what) {
 double number(const Tensor& t) { return t.item<double>(); }
 double product(const Tensor& K, const Tensor& L) { return number((K * L).sum()); }
 
-Tensor centred(const Tensor& K) { return K - K.mean(0, true) - K.mean(1, true) + K.mean(); }
-
 /// Song et al. 2012, of matrices with zero diagonals.
 double unbiased_hsic(const Tensor& K, const Tensor& L) {
   const auto n = static_cast<double>(K.size(0));
   const double through = number((K.sum(0) * L.sum(0)).sum());  // 1ᵀ K L 1
   return (product(K, L) + number(K.sum()) * number(L.sum()) / ((n - 1) * (n - 2)) - 2 / (n - 2) * through) / (n * (n - 3));
+}
+
+/// Of a matrix with itself: not negative, and 0 for what rounding leaves where its terms cancel.
+double own_hsic(const Tensor& K) {
+  const auto n = static_cast<double>(K.size(0));
+  const double hsic = unbiased_hsic(K, K), rounding = 4 * std::numeric_limits<double>::epsilon() * product(K, K) / (n - 3);
+  return hsic > rounding ? hsic : 0;
 }
 
 }  // namespace
@@ -37,16 +43,12 @@ double kernel_distance(const Tensor& K, const Tensor& L) {
   return 1 - product(a, b) / std::sqrt(product(a, a) * product(b, b));
 }
 
-double centred_alignment(const Tensor& K, const Tensor& L) {
-  const Tensor a = centred(checked(K, "centred_alignment")), b = centred(checked(L, "centred_alignment"));
-  return product(a, b) / std::sqrt(product(a, a) * product(b, b));
-}
-
 double unbiased_centred_alignment(const Tensor& K, const Tensor& L) {
   const auto without_diagonal = [](const Tensor& G) { return G - at::diag_embed(G.diagonal()); };
   const Tensor a = without_diagonal(checked(K, "unbiased_centred_alignment")), b = without_diagonal(checked(L, "unbiased_centred_alignment"));
   if (a.size(0) < 4) throw InvalidInput(fmt::format("unbiased_centred_alignment: {} inputs; four or more are needed", a.size(0)));
-  return unbiased_hsic(a, b) / std::sqrt(unbiased_hsic(a, a) * unbiased_hsic(b, b));
+  const double own_a = own_hsic(a), own_b = own_hsic(b);
+  return own_a > 0 && own_b > 0 ? unbiased_hsic(a, b) / (std::sqrt(own_a) * std::sqrt(own_b)) : std::numeric_limits<double>::quiet_NaN();
 }
 
 EffectiveRanks effective_ranks(const Tensor& K) {

@@ -108,6 +108,8 @@ TaylorMoment compared(int64_t step, const Look& real, const Look* taylor, const 
 
 Taylorised taylorised(const Recording& recording, const Learner& learner, const Dataset& data, const Tensors& inputs, const Tensor& targets, const TaylorisedOptions& options) {
   if (inputs.empty() || inputs.front().size(0) == 0 || !targets.defined()) throw InvalidInput("taylorised: inputs to compare on are needed, with their targets");
+  require_finite(inputs, "taylorised", "the inputs to compare on");
+  require_finite({targets}, "taylorised", "their targets");
   const std::vector<int64_t> steps = moments_of(recording, options.steps, options.count, "taylorised");
   const OwnWeights own(learner.model);
   const std::vector<Look> real = Walk(recording, learner, data, inputs, targets, options.progress).run(steps, "the network", nullptr);

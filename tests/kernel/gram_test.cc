@@ -79,7 +79,7 @@ TEST_F(Gram, FilesHoldTheSameMatrix) {
 
 TEST_F(Gram, MemoryIsKept) {
   const int64_t matrix = 101 * 101 * 8;
-  EXPECT_REFUSED(InvalidInput, "gram_to_npy", gram_matrix(*kernel, x, {}, {.memory = matrix}));
+  EXPECT_REFUSED(InvalidInput, "allow more memory, or take fewer inputs; only written to a file (pathkernel kernel -o FILE.npy)", gram_matrix(*kernel, x, {}, {.memory = matrix}));
   EXPECT_LE(relative_difference(gram_matrix(*kernel, x, {}, {.memory = matrix + matrix / 4}), kernel->gram(x)), 1e-14);
   EXPECT_REFUSED(InvalidInput, "take more than the", gram_matrix(*kernel, x, {}, {.memory = matrix + matrix / 4, .tile = 100}));
   const Scratch scratch;

@@ -188,6 +188,10 @@ TEST(Taylorised, RefusesWhatItCannotDo) {
   EXPECT_REFUSED(InvalidInput, "step 9 was asked for, but", look({.steps = {0, 9}}, data.targets));
   EXPECT_REFUSED(InvalidInput, "labels from 5 to 7 do not fit a network with 3 outputs", look({}, data.targets + 5));
   EXPECT_REFUSED(InvalidInput, "with their targets", look({}, {}));
+  const Tensor x = data.inputs.clone();
+  x[7][0] = std::numeric_limits<double>::infinity();
+  EXPECT_REFUSED(InvalidInput, "taylorised: the inputs to compare on hold NaN or an infinite number in row 7", taylorised(run.open(), *model, data, {x}, data.targets));
+  EXPECT_REFUSED(InvalidInput, "taylorised: their targets hold NaN or an infinite number in row 7", look({}, x));
 }
 
 /// A step that is too large for the parabola, and not for the network.

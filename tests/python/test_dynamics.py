@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 
 import numpy as np
 import pytest
@@ -198,6 +199,36 @@ def test_taylorised_here_and_in_the_program(tmp_path):
     assert 0 < told["moments"][-1]["distance"] < 0.5
     assert len((tmp_path / "t.csv").read_text().splitlines()) == 4
     assert "step 11 was asked for" in program.run("taylorise", tmp_path / "other", "--probe", "test:all", "--steps", "11", code=3).stderr
+
+
+def test_probes_are_finite(tmp_path):
+    run = recorded(tmp_path / "run", model=mlp(torch.float64), data=examples(dtype=torch.float64))
+    x, y = examples(8, dtype=torch.float64)
+    x[5, 2] = torch.nan
+    with pytest.raises(pk.InvalidInput, match="kernel_evolution: the inputs to look at hold NaN or an infinite number in row 5"):
+        run.kernel_evolution((x, y), progress=False)
+    with pytest.raises(pk.InvalidInput, match="taylorised: the inputs to compare on hold NaN or an infinite number in row 5"):
+        run.taylorised((x, y), progress=False)
+
+
+def test_a_run_that_went_wrong_is_neither_lazy_nor_active(tmp_path):
+    """A loss that rose by 44 decimal places, and with it the Jacobian, is no lazy training; and its numbers are no rows of digits."""
+    data = program.write_data(tmp_path / "data")
+    for name, rate, code in (("wrong", 1e4, 5), ("right", 0.3, 0)):
+        program.run("train", "--data", data, "--model", "mlp:6-16-3", "--epochs", 20, "--batch", 8, "--lr", rate, "--threads", 1, "--out", tmp_path / name, code=code)
+    ask = ("--probe", "train:all", "--count", 3)
+    wrong = program.run("evolution", tmp_path / "wrong", *ask).stdout
+    assert "its loss did not fall, so that the training was neither lazy nor active" in wrong and "lazy training" not in wrong
+    assert "inf" not in wrong and "nan" not in wrong and max(map(len, re.findall(r"[0-9.]+", wrong))) <= 10, wrong
+    right = program.run("evolution", tmp_path / "right", *ask).stdout
+    assert "active training, the kernel is learned too" in right
+    (tmp_path / "probe.npy").write_bytes((data / "test_x.npy").read_bytes())
+    for command in ("evolution", "taylorise", "fidelity", "tangent"):
+        which = {"tangent": "--x", "fidelity": "--queries"}.get(command, "--probe")
+        refused = program.run(command, tmp_path / "right", which, tmp_path / "probe.npy", "-o", tmp_path / "probe.npy", code=3).stderr
+        assert "is an input, and would be overwritten" in refused
+    huge = program.run("fidelity", tmp_path / "wrong", "--queries", "test:all").stdout
+    assert max(map(len, re.findall(r"[0-9.]+", huge))) <= 10, huge
 
 
 def test_labels_that_do_not_count_are_left_out(tmp_path):
