@@ -1,6 +1,8 @@
 #include "checks.h"
 #include "commands.h"
 #include "gram_kernel_options.h"
+#include "output_folder.h"
+#include "read_rows.h"
 #include "terminal.h"
 
 #include <pathkernel/core/bytes.h>
@@ -25,12 +27,6 @@ struct Options {
   int64_t threads = 0, draws = 8;
   bool diagonal = false, json = false;
 };
-
-Tensor read_inputs(const std::string& path, const std::string& dtype) {
-  const Tensor x = read_npy(path).to(dtype == "float32" ? at::kFloat : at::kDouble);
-  if (x.dim() == 1) return x.unsqueeze(1);
-  return x;
-}
 
 /// Refused before the work, not after it.
 void check_output(const std::string& path) {
@@ -88,9 +84,11 @@ void print(const Kernel& kernel, const Options& o, const Result& result, double 
 void run(const Options& o) {
   check_output(o.output);
   if (!o.errors.empty()) check_output(o.errors);
+  check_apart("kernel", {o.output, o.errors}, {o.x, o.y});
   if (o.threads > 0) at::set_num_threads(static_cast<int>(o.threads));
   const KernelPtr kernel = o.kernel.make();
-  const Tensor x = read_inputs(o.x, o.dtype), y = o.y.empty() ? Tensor() : read_inputs(o.y, o.dtype);
+  const at::ScalarType dtype = o.dtype == "float32" ? at::kFloat : at::kDouble;
+  const Tensor x = read_inputs(o.x, dtype), y = o.y.empty() ? Tensor() : read_inputs(o.y, dtype);
   const auto begin = std::chrono::steady_clock::now();
   const Result result = compute(*kernel, o, x, y);
   print(*kernel, o, result, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());

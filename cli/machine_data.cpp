@@ -1,8 +1,8 @@
 #include "machine_data.h"
 #include "data_options.h"
+#include "read_rows.h"
 
 #include <pathkernel/core/error.h>
-#include <pathkernel/data/npy.h>
 
 #include <ATen/ops/tensor.h>
 #include <fmt/format.h>
@@ -22,11 +22,6 @@ void check_source(const MachineDataOptions& o, bool wants_targets) {
   if (!o.source.location.empty() && !o.y.empty()) throw InvalidInput("machine: --y goes with --x or --gram; --data has targets of its own");
   if (o.source.location.empty() && wants_targets && o.y.empty()) throw InvalidInput("machine: --y FILE.npy is missing: class labels (integers) or numbers to predict");
   if (!o.gram_diagonal.empty() && o.gram.empty()) throw InvalidInput("machine: --gram-diagonal goes with --gram");
-}
-
-Tensor read_inputs(const std::string& path) {
-  const Tensor x = read_npy(path).to(at::kDouble);
-  return x.dim() == 1 ? x.unsqueeze(1) : x;
 }
 
 bool whole_numbers(const Tensor& y) { return at::isIntegralType(y.scalar_type(), /*includeBool=*/true); }
@@ -55,8 +50,8 @@ Tensor indices_in(const Tensor& y, const std::vector<std::string>& classes, cons
 
 void read_files(const MachineDataOptions& o, MachineData& data) {
   if (!o.x.empty()) data.inputs = read_inputs(o.x);
-  if (!o.gram.empty()) data.gram = read_npy(o.gram);
-  if (!o.gram_diagonal.empty()) data.gram_diagonal = read_npy(o.gram_diagonal);
+  if (!o.gram.empty()) data.gram = read_rows(o.gram);
+  if (!o.gram_diagonal.empty()) data.gram_diagonal = read_rows(o.gram_diagonal);
 }
 
 }  // namespace
@@ -81,9 +76,9 @@ MachineData read_training(const MachineDataOptions& o, bool wants_targets) {
   }
   read_files(o, data);
   if (o.y.empty()) return data;
-  const Tensor y = read_npy(o.y);
+  const Tensor y = read_rows(o.y);
   const int64_t rows = data.gram.defined() ? data.gram.size(0) : data.inputs.size(0);
-  if (y.dim() < 1 || y.size(0) != rows)
+  if (y.size(0) != rows)
     throw InvalidInput(fmt::format("machine: {} is {}, but {} has {} rows; one target for each example is expected", o.y, describe(y), o.x.empty() ? o.gram : o.x, rows));
   if (y.dim() == 1 && whole_numbers(y)) {
     data.classes = names_of(y);
@@ -109,7 +104,7 @@ MachineData read_queries(const MachineDataOptions& o, const std::vector<std::str
   }
   read_files(o, data);
   if (o.y.empty()) return data;
-  const Tensor y = read_npy(o.y);
+  const Tensor y = read_rows(o.y);
   if (!classes.empty() && (y.dim() != 1 || !whole_numbers(y)))
     throw InvalidInput(fmt::format("machine: {} is {}, but the machine predicts classes; integers [m] are expected", o.y, describe(y)));
   data.targets = classes.empty() ? y.to(at::kDouble) : indices_in(y, classes, o.y);

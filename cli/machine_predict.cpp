@@ -1,5 +1,6 @@
 #include "checks.h"
 #include "machine_fit.h"
+#include "output_folder.h"
 #include "terminal.h"
 
 #include <pathkernel/core/bytes.h>
@@ -58,6 +59,7 @@ void write_wanted(const std::string& path, const Tensor& tensor, const char* opt
 void run_predict(const Options& o) {
   for (const std::string& path : {o.output, o.outputs, o.variance, o.probabilities})
     if (!path.empty() && !path.ends_with(".npy")) throw InvalidInput(fmt::format("machine: the output is \"{}\", but a name that ends in .npy is expected", path));
+  check_apart("machine", {o.output, o.outputs, o.variance, o.probabilities}, {o.data.x, o.data.y, o.data.gram, o.data.gram_diagonal, o.data.source.location});
   const TrainedMachine machine = load_machine(o.folder);
   const MachinePrediction p = predict_queries(o, machine, read_queries(o.data, machine.classes, /*wants_targets=*/false));
   write_wanted(o.variance, p.variance, "--variance", machine, "Gaussian processes for regression do, and exact fine-tuning");

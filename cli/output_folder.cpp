@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <set>
 
 namespace pathkernel::cli {
 
@@ -27,6 +28,18 @@ void check_vacant(const std::string& command, const std::string& out) {
 void check_file(const std::string& command, const std::string& output) {
   const std::filesystem::path folder = std::filesystem::absolute(output).parent_path();
   if (!std::filesystem::is_directory(folder)) throw InvalidInput(fmt::format("{}: --output {} cannot be written: there is no folder {}", command, output, folder.string()));
+}
+
+void check_apart(const std::string& command, const std::vector<std::string>& outputs, const std::vector<std::string>& inputs) {
+  namespace fs = std::filesystem;
+  std::set<fs::path> written;
+  for (const std::string& output : outputs) {
+    if (output.empty()) continue;
+    if (!written.insert(fs::weakly_canonical(output)).second) throw InvalidInput(fmt::format("{}: {} is named for two outputs; give each a file of its own", command, output));
+    for (const std::string& input : inputs)
+      if (std::error_code none; !input.empty() && fs::equivalent(input, output, none))
+        throw InvalidInput(fmt::format("{}: {} is an input, and would be overwritten; name another file for the output", command, output));
+  }
 }
 
 }  // namespace pathkernel::cli

@@ -1,6 +1,7 @@
 #include "suggestions.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <numeric>
@@ -56,8 +57,10 @@ std::string unexpected(const CLI::App& app, const std::string& word) {
   const bool is_option = word.starts_with("-");
   const std::string name = word.substr(0, word.find('='));
   const auto suggestion = nearest(name, is_option ? options_of(app) : commands_of(app));
-  return fmt::format("{} {}{}", is_option ? "unknown option" : "unexpected argument", name,
-                     suggestion ? fmt::format("; did you mean {}?", *suggestion) : "");
+  const std::string other = suggestion ? fmt::format("; did you mean {}?", *suggestion) : "";
+  if (is_option) return fmt::format("unknown option {}{}", name, other);
+  if (app.get_parent() != nullptr && app.get_require_subcommand_min() > 0) return fmt::format("{} is none of {}{}", word, fmt::join(commands_of(app), ", "), other);
+  return fmt::format("unexpected argument {}{}", name, other);
 }
 
 }  // namespace

@@ -45,6 +45,7 @@ void tangent(const Options& o) {
   if (!o.output.ends_with(".npy")) throw InvalidInput(fmt::format("tangent: the output is \"{}\", but a name that ends in .npy is expected", o.output));
   if (o.every != 1 && o.at != "path") throw InvalidInput(fmt::format("tangent: --every {} goes with --at path, not with --at {}, which is one tangent kernel", o.every, o.at));
   check_file("tangent", o.output);
+  check_apart("tangent", {o.output}, {o.x, o.y, o.data});
   OpenedRun run = open_run(o.folder, o.data, o.threads);
   const at::ScalarType dtype = parse_dtype(run.recording.manifest().dtype);
   const auto inputs_of = [&](const std::string& which) { return which.empty() ? Tensors() : in(dtype, select_queries(which, run.data).inputs); };

@@ -142,9 +142,24 @@ def test_bad_files_are_named(tmp_path):
     out = ("-o", tmp_path / "K.npy")
     assert "in row 7" in program.run("kernel", "rbf", "--x", tmp_path / "x.npy", *out, code=3).stderr
     assert "may differ only in the number of rows" in program.run("kernel", "rbf", "--x", tmp_path / "good.npy", "--y", tmp_path / "y.npy", *out, code=3).stderr
+    np.save(tmp_path / "number.npy", np.float64(3))
+    for which in (("--x", tmp_path / "number.npy"), ("--x", tmp_path / "good.npy", "--y", tmp_path / "number.npy")):
+        assert "number.npy holds a single number" in program.run("kernel", "rbf", *which, *out, code=3).stderr
     assert "cannot read" in program.run("kernel", "rbf", "--x", tmp_path / "none.npy", *out, code=3).stderr
     assert "ends in .npy" in program.run("kernel", "rbf", "--x", tmp_path / "good.npy", "-o", tmp_path / "K.txt", code=3).stderr
     program.run("kernel", "rbf", "--x", tmp_path / "good.npy", *out, "--dtype", "float16", code=2)
     overflow = program.run("kernel", "nngp(dense:w=40 exp dense)", "--x", tmp_path / "good.npy", *out, code=3)
     assert "is inf; numbers this large overflow in float64" in overflow.stderr
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["good.npy", "x.npy", "y.npy"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["good.npy", "number.npy", "x.npy", "y.npy"]
+
+
+def test_inputs_are_not_overwritten(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "y.npy", Y)
+    (tmp_path / "link.npy").symlink_to(tmp_path / "y.npy")
+    ask = ("kernel", "ntk", "--net", "conv:3 attention:samples=5 gap dense", "--x", tmp_path / "x.npy")
+    for inputs in (("kernel", "rbf", "--x", tmp_path / "x.npy", "-o", tmp_path / "x.npy"), ("kernel", "rbf", "--x", "x.npy", "-o", tmp_path / "x.npy"),
+                   ("kernel", "rbf", "--x", tmp_path / "x.npy", "--y", tmp_path / "y.npy", "-o", tmp_path / "link.npy"), (*ask, "-o", tmp_path / "K.npy", "--errors", tmp_path / "x.npy")):
+        assert "is an input, and would be overwritten" in program.run(*inputs, code=3, cwd=tmp_path).stderr
+    assert "is named for two outputs" in program.run(*ask, "-o", tmp_path / "K.npy", "--errors", tmp_path / "K.npy", code=3).stderr
+    assert np.array_equal(np.load(tmp_path / "x.npy"), X) and np.array_equal(np.load(tmp_path / "y.npy"), Y)

@@ -183,14 +183,19 @@ def test_a_data_set_by_name(tmp_path):
         (("ridge", "--x", "x", "--y", "y", "--kernel", "rbf", "--method", "cg"), "--method cg needs one --lambda"),
         (("ridge", "--x", "x", "--y", "y", "--kernel", "ntk"), "which network?"),
         (("dynamics", "--x", "x", "--y", "y", "--kernel", "rbf", "--rate", 50, "--steps", 10000), "diverges; rates below"),
+        (("dynamics", "--x", "x", "--y", "y", "--kernel", "rbf", "--rate", 100, "--steps", 1), "diverges; rates below"),
+        (("ridge", "--x", "number", "--y", "y", "--kernel", "rbf"), "number.npy holds a single number"),
+        (("ridge", "--x", "x", "--y", "number", "--kernel", "rbf"), "number.npy holds a single number"),
+        (("ridge", "--gram", "number", "--y", "y"), "number.npy holds a single number"),
     ],
 )
 def test_errors_are_said_clearly(files, arguments, message):
     np.save(files / "negative.npy", np.diag(np.r_[np.ones(59), -1]))
     np.save(files / "short.npy", Y[:50])
+    np.save(files / "number.npy", np.float64(3))
     np.save(files / "wide.npy", rbf(X, NEW))
     np.save(files / "nan.npy", np.where(np.arange(60)[:, None] == 7, np.nan, X))
-    paths = [files / f"{a}.npy" if a in ("x", "y", "K", "wide", "negative", "short", "nan") else a for a in arguments]
+    paths = [files / f"{a}.npy" if a in ("x", "y", "K", "wide", "negative", "short", "nan", "number") else a for a in arguments]
     failed = program.run("machine", "fit", *paths, "-o", files / "m", code=3)
     assert message in failed.stderr and failed.stderr.startswith("pathkernel: ")
     assert not (files / "m").exists()
@@ -208,4 +213,21 @@ def test_wrong_questions_are_refused(files):
     np.save(files / "other.npy", THREE + 1)
     assert "has the label 10" in program.run("machine", "score", files / "m", "--x", files / "x.npy", "--y", files / "other.npy", code=3).stderr
     program.run("machine", "fit", "svm", "--x", files / "x.npy", "--y", files / "three.npy", "--kernel", "rbf", "--C", -1, "-o", files / "n", code=2)
-    program.run("machine", "fit", "tree", code=2)
+    kinds = "tree is none of ridge, gp, gp-classifier, svm, pca, dynamics, finetune"
+    assert kinds in program.run("machine", "fit", "tree", "--x", files / "x.npy", "-o", files / "n", code=2).stderr
+    assert "ridg is none of ridge, gp, " in (failed := program.run("machine", "fit", "ridg", code=2).stderr) and "did you mean ridge?" in failed
+    assert "fits is none of fit, predict, score; did you mean fit?" in program.run("machine", "fits", "ridge", code=2).stderr
+
+
+def test_inputs_are_not_overwritten(files):
+    fit(files, "gp", "y")
+    (files / "link.npy").symlink_to(files / "new.npy")
+    (files / "sub").mkdir()
+    before = {path: path.read_bytes() for path in files.glob("*.npy")}
+    ask = ("machine", "predict", files / "m", "--x", files / "new.npy")
+    for out in (("-o", files / "new.npy"), ("-o", files / "sub" / ".." / "link.npy"), ("-o", files / "p.npy", "--variance", files / "new.npy")):
+        assert "is an input, and would be overwritten" in program.run(*ask, *out, code=3).stderr
+    grams = ("machine", "predict", files / "m", "--gram", files / "K_new.npy", "--gram-diagonal", files / "k_new.npy")
+    assert "k_new.npy is an input" in program.run(*grams, "-o", files / "k_new.npy", code=3).stderr
+    assert "is named for two outputs" in program.run(*ask, "-o", files / "p.npy", "--outputs", files / "sub" / ".." / "p.npy", code=3).stderr
+    assert {path: path.read_bytes() for path in files.glob("*.npy")} == before
