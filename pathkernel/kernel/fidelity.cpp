@@ -2,6 +2,7 @@
 
 #include <pathkernel/core/bytes.h>
 #include <pathkernel/core/error.h>
+#include <pathkernel/kernel/moments.h>
 #include <pathkernel/kernel/path_kernel.h>
 #include <pathkernel/kernel/tangent_blocks.h>
 #include <pathkernel/kernel/tangent_kernel.h>
@@ -151,10 +152,10 @@ class Walk {
   Walked found_;
 };
 
-/// [Q, O] both
+/// [Q, O] both; none where F is the same for all queries, but for rounding.
 double r_squared(const Tensor& F, const Tensor& p) {
   const double size = (F - F.mean(0, true)).square().sum().item<double>();
-  return size > 0 ? 1 - (F - p).square().sum().item<double>() / size : none;
+  return size > 1e-24 * F.square().sum().item<double>() ? 1 - (F - p).square().sum().item<double>() / size : none;
 }
 
 /// A X ≈ B, X of smallest norm, by singular values: less than 1e-10 of the largest is rounding, of a kernel of few features. (gelsy misjudges the rank of such.)
@@ -258,6 +259,7 @@ const KernelFidelity& Fidelity::of(const std::string& kernel) const {
 
 Fidelity fidelity(const Recording& recording, const Learner& learner, const Dataset& data, const Tensors& queries, const FidelityOptions& options) {
   if (queries.empty() || queries.front().size(0) < 8) throw InvalidInput("fidelity: eight queries or more are needed; every second one is kept from the fit");
+  require_finite(queries, "fidelity", "the queries");
   if (recording.steps() == 0) throw InvalidInput(fmt::format("fidelity: the recording {} has no steps", recording.folder()));
   const OwnWeights own(learner.model);
   const Tensors asked = in_double(queries);

@@ -22,6 +22,8 @@ Tensor checked(const Tensor& K, const char* what) {
 double number(const Tensor& t) { return t.item<double>(); }
 double product(const Tensor& K, const Tensor& L) { return number((K * L).sum()); }
 
+Tensor centred(const Tensor& K) { return K - K.mean(0, true) - K.mean(1, true) + K.mean(); }
+
 /// Song et al. 2012, of matrices with zero diagonals.
 double unbiased_hsic(const Tensor& K, const Tensor& L) {
   const auto n = static_cast<double>(K.size(0));
@@ -41,6 +43,11 @@ double own_hsic(const Tensor& K) {
 double kernel_distance(const Tensor& K, const Tensor& L) {
   const Tensor a = checked(K, "kernel_distance"), b = checked(L, "kernel_distance");
   return 1 - product(a, b) / std::sqrt(product(a, a) * product(b, b));
+}
+
+double centred_alignment(const Tensor& K, const Tensor& L) {
+  const Tensor a = centred(checked(K, "centred_alignment")), b = centred(checked(L, "centred_alignment"));
+  return product(a, b) / std::sqrt(product(a, a) * product(b, b));
 }
 
 double unbiased_centred_alignment(const Tensor& K, const Tensor& L) {

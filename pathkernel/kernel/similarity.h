@@ -11,9 +11,12 @@ namespace pathkernel {
 /// S = 1 − ⟨K, L⟩/(‖K‖‖L‖): 0 for the same up to scale (Fort et al. 2020).
 double kernel_distance(const Tensor& K, const Tensor& L);
 
-/// Centred kernel alignment HSIC(K, L)/√(HSIC(K, K) HSIC(L, L)) (Cortes, Mohri & Rostamizadeh 2012; Kornblith et al. 2019) from Song et al.'s unbiased estimate of HSIC (2012), with
-/// zero diagonals: 0 in the mean for unrelated features, where that with ⟨HKH, HLH⟩, H = I − 11ᵀ/n, is large for few inputs. Needs n ≥ 4. NaN where an HSIC(K, K) is zero to
-/// rounding: a matrix whose entries beside the diagonal are a_i + a_j is like no other.
+/// Centred kernel alignment ⟨HKH, HLH⟩/(‖HKH‖‖HLH‖), H = I − 11ᵀ/n (Cortes, Mohri & Rostamizadeh 2012; Kornblith et al. 2019). Of few inputs it
+/// is large for unrelated features, too.
+double centred_alignment(const Tensor& K, const Tensor& L);
+
+/// The same from Song et al.'s unbiased estimate of HSIC (2012), with zero diagonals: 0 in the mean for unrelated features. Needs n ≥ 4. NaN where the estimate for K
+/// with itself is zero to rounding: a matrix whose entries beside the diagonal are a_i + a_j is like no other.
 double unbiased_centred_alignment(const Tensor& K, const Tensor& L);
 
 /// Three counts of the directions that a kernel has, from its eigenvalues λ ≥ 0: 1 for one direction, n for n equal ones.

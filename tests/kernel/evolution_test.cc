@@ -26,12 +26,18 @@ TEST(Similarity, KnowsScaleRotationAndChance) {
   at::manual_seed(1);
   const Tensor A = draw(12, 7), K = at::matmul(A, A.t());
   EXPECT_NEAR(kernel_distance(K, 3 * K), 0, 1e-14);
+  EXPECT_NEAR(centred_alignment(K, 0.5 * K), 1, 1e-14);
   EXPECT_NEAR(unbiased_centred_alignment(K, 2 * K), 1, 1e-14);
-  double unbiased = 0;  // theory 10: −.002 ± .004 of 200 independent pairs, n = 24, 30 features
+  const Tensor H = at::eye(12, at::kDouble) - 1.0 / 12, B = draw(12, 3), L = at::matmul(B, B.t());
+  const Tensor KH = at::matmul(at::matmul(H, K), H), LH = at::matmul(at::matmul(H, L), H);
+  EXPECT_NEAR(centred_alignment(K, L), ((KH * LH).sum() / (KH.norm() * LH.norm())).item<double>(), 1e-13);
+  double biased = 0, unbiased = 0;  // theory 10: .56 and −.002 ± .004 of 200 independent pairs, n = 24, 30 features
   for (int k = 0; k < 200; ++k) {
     const Tensor P = draw(24, 30), Q = draw(24, 30);
+    biased += centred_alignment(at::matmul(P, P.t()), at::matmul(Q, Q.t())) / 200;
     unbiased += unbiased_centred_alignment(at::matmul(P, P.t()), at::matmul(Q, Q.t())) / 200;
   }
+  EXPECT_NEAR(biased, 0.56, 0.02);
   EXPECT_NEAR(unbiased, 0, 0.016);
   EXPECT_REFUSED(InvalidInput, "four or more", unbiased_centred_alignment(K.narrow(0, 0, 3).narrow(1, 0, 3), K.narrow(0, 0, 3).narrow(1, 0, 3)));
   EXPECT_REFUSED(InvalidInput, "square", kernel_distance(A, A));

@@ -9,6 +9,8 @@
 #include <tangent/function_model.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 namespace pathkernel {
 namespace {
@@ -130,6 +132,10 @@ TEST(Fidelity, RefusesWhatItCannotJudge) {
   EXPECT_REFUSED(InvalidInput, "eight queries or more", of(run, data.inputs.narrow(0, 0, 7)));
   EXPECT_REFUSED(InvalidInput, "12 examples, 8 queries and 3 outputs take 20.2 KiB", of(run, data.inputs.narrow(0, 0, 8), {.memory = 1000}));
   EXPECT_REFUSED(InvalidInput, "there is no kernel \"ntk\"", of(run, data.inputs).of("ntk"));
+  const Tensor damaged = data.inputs.clone();
+  damaged[4][1] = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_REFUSED(InvalidInput, "fidelity: the queries hold NaN or an infinite number in row 4", of(run, damaged));
+  EXPECT_TRUE(std::isnan(of(run, data.inputs.narrow(0, 0, 1).repeat({10, 1})).flow)) << "one query ten times: nothing to tell apart";
 }
 
 }  // namespace
