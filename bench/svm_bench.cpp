@@ -1,5 +1,5 @@
 // A support vector machine on a precomputed Gram matrix, beside LIBSVM's own svm_train on the same matrix in its own form: what is timed is the fit, from the numbers to the machine.
-//   svm_bench [n] [classes]
+//   svm_bench [n] [classes] [threads]
 #include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/randn.h>
@@ -10,6 +10,7 @@
 #include <pathkernel/machine/svm.h>
 
 #include <algorithm>
+#include <thread>
 #include <vector>
 
 #include "timing.h"
@@ -49,7 +50,7 @@ int by_libsvm(const Tensor& K, Tensor y, double C) {
 int main(int argc, char** argv) {
   keep_freed_memory();
   const int64_t n = argc > 1 ? std::stoll(argv[1]) : 3000, classes = argc > 2 ? std::stoll(argv[2]) : 10;
-  at::set_num_threads(1);
+  at::set_num_threads(argc > 3 ? std::stoi(argv[3]) : static_cast<int>(std::thread::hardware_concurrency()));
   svm_set_print_string_function([](const char*) {});
   const Tensor x = at::randn({n, 20}, at::kDouble), labels = x.narrow(1, 0, classes).argmax(1);
   const Tensor K = gram_matrix(*parse_kernel("rbf:3"), x);
@@ -60,6 +61,6 @@ int main(int argc, char** argv) {
     theirs = std::min(theirs, seconds([&] { own = by_libsvm(K, labels.to(at::kDouble), C); }));
     ours = std::min(ours, seconds([&] { vectors = fit_svm(K, labels, classes, {.C = C}).support.size(0); }));
   }
-  fmt::print("SVM, precomputed, n = {}, {} classes, C = {}: pathkernel {:.2f} s ({} support vectors), LIBSVM {:.2f} s ({}): {:.2f} of its time (at most 1 wanted)\n", n, classes, C, ours,
+  fmt::print("SVM, precomputed, n = {}, {} classes, C = {}, {} threads: pathkernel {:.2f} s ({} support vectors), LIBSVM {:.2f} s ({}): {:.2f} of its time (at most 1 wanted)\n", n, classes, C, at::get_num_threads(), ours,
              vectors, theirs, own, ours / theirs);
 }

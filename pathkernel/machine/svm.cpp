@@ -2,6 +2,7 @@
 
 #include <pathkernel/core/error.h>
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
@@ -84,6 +85,56 @@ Svm read_model(const svm_model& model, const Tensor& order) {
 std::mutex& libsvm_lock() {
   static std::mutex lock;
   return lock;
+}
+
+/// What svm_train() finds for a pair of classes: y_i α_i of its examples, those of the first class and then those of the second, and ρ.
+struct Pair {
+  std::vector<double> coefficients;
+  double rho = 0;
+};
+
+Pair train_pair(std::vector<svm_node*> first, const std::vector<svm_node*>& second, const svm_parameter& settings) {
+  std::vector<double> y(first.size(), 1);
+  y.resize(first.size() + second.size(), -1);
+  first.insert(first.end(), second.begin(), second.end());
+  svm_problem problem{static_cast<int>(first.size()), y.data(), first.data()};
+  const ModelPtr model(svm_train(&problem, &settings));
+  Pair pair{std::vector<double>(first.size()), model->rho[0]};
+  for (int k = 0; k < model->l; ++k) pair.coefficients[static_cast<size_t>(model->sv_indices[k] - 1)] = model->sv_coef[0][k];
+  return pair;
+}
+
+/// As LIBSVM does it, but with as many pairs at a time as there are threads.
+/// @param rows  the examples' nodes in the order of their classes   @param begin  where each class begins in them, and their end
+Svm train_pairs(svm_node** rows, const std::vector<int64_t>& begin, const Tensor& order, const svm_parameter& settings) {
+  const auto C = static_cast<int64_t>(begin.size()) - 1, n = begin.back();
+  std::vector<std::pair<int64_t, int64_t>> classes;
+  for (int64_t i = 0; i < C; ++i)
+    for (int64_t j = i + 1; j < C; ++j) classes.emplace_back(i, j);
+  const auto rows_of = [&](int64_t c) { return std::vector<svm_node*>(rows + begin[static_cast<size_t>(c)], rows + begin[static_cast<size_t>(c) + 1]); };
+  std::vector<Pair> pairs(classes.size());
+  at::parallel_for(0, static_cast<int64_t>(classes.size()), 1, [&](int64_t from, int64_t until) {
+    for (auto p = static_cast<size_t>(from); p < static_cast<size_t>(until); ++p) pairs[p] = train_pair(rows_of(classes[p].first), rows_of(classes[p].second), settings);
+  });
+  const Tensor coefficients = at::zeros({C - 1, n}, at::kDouble), rho = at::empty({static_cast<int64_t>(pairs.size())}, at::kDouble);
+  for (size_t p = 0; p < pairs.size(); ++p) {
+    const auto [i, j] = classes[p];
+    const int64_t first = begin[static_cast<size_t>(i)], second = begin[static_cast<size_t>(j)], count = begin[static_cast<size_t>(i) + 1] - first;
+    const Tensor found = doubles(pairs[p].coefficients.data(), static_cast<int64_t>(pairs[p].coefficients.size()));
+    coefficients[j - 1].narrow(0, first, count).copy_(found.narrow(0, 0, count));
+    coefficients[i].narrow(0, second, found.size(0) - count).copy_(found.narrow(0, count, found.size(0) - count));
+    rho[static_cast<int64_t>(p)].fill_(pairs[p].rho);
+  }
+  const Tensor used = coefficients.ne(0).any(0), support = used.nonzero().squeeze(1);
+  Svm svm;
+  svm.examples = n;
+  svm.classes = C;
+  svm.per_class = at::zeros({C}, at::kLong);
+  for (int64_t c = 0; c < C; ++c) svm.per_class[c].copy_(used.narrow(0, begin[static_cast<size_t>(c)], begin[static_cast<size_t>(c) + 1] - begin[static_cast<size_t>(c)]).sum());
+  svm.support = order.index_select(0, support);
+  svm.coefficients = coefficients.index_select(1, support);
+  svm.rho = rho;
+  return svm;
 }
 
 /// y_i α_i of every support vector in every pair, [s, P].
@@ -194,7 +245,8 @@ Svm fit_svm(const Tensor& K, const Tensor& labels, int64_t classes, const SvmOpt
   const int64_t n = gram.size(0);
   require_memory(3, n, options.machine.memory, who);
   const Tensor y = labels_of(labels, n, classes, who);
-  if (at::zeros({classes}, at::kLong).index_add(0, y, at::zeros_like(y) + 1).min().item<int64_t>() == 0)
+  const Tensor counts = at::zeros({classes}, at::kLong).index_add(0, y, at::zeros_like(y) + 1);
+  if (counts.min().item<int64_t>() == 0)
     throw InvalidInput(fmt::format("{}: of {} classes only some occur among the examples; leave the others out", who, classes));
   // In the order of the classes, so that LIBSVM numbers them as they are.
   const Tensor order = y.argsort(/*stable=*/true), sorted = y.index_select(0, order).to(at::kDouble);
@@ -205,9 +257,16 @@ Svm fit_svm(const Tensor& K, const Tensor& labels, int64_t classes, const SvmOpt
   svm_set_print_string_function([](const char*) {});
   if (const char* refusal = svm_check_parameter(&problem, &settings)) throw InvalidInput(fmt::format("{}: LIBSVM refuses the settings (C {:g}, tolerance {:g}): {}",
                                                                                                      who, options.C, options.tolerance, refusal));
-  std::srand(static_cast<unsigned>(options.seed) + 1);
-  const ModelPtr model(svm_train(&problem, &settings));
-  Svm svm = read_model(*model, order);
+  Svm svm;
+  if (options.probability) {  // by cross-validation with the one generator of random numbers that LIBSVM has
+    std::srand(static_cast<unsigned>(options.seed) + 1);
+    const ModelPtr model(svm_train(&problem, &settings));
+    svm = read_model(*model, order);
+  } else {
+    std::vector<int64_t> begin{0};
+    for (int64_t c = 0; c < classes; ++c) begin.push_back(begin.back() + counts[c].item<int64_t>());
+    svm = train_pairs(nodes.rows(), begin, order, settings);
+  }
   svm.gap = duality_gaps(svm, gram, y, options.C);
   return svm;
 }

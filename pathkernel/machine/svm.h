@@ -10,7 +10,7 @@ struct SvmOptions {
   double C = 1;               ///< what an example inside the margin costs
   bool probability = false;   ///< also Platt's sigmoids, by LIBSVM's five-fold cross-validation: about five times the work
   double tolerance = 1e-3;    ///< of the Karush-Kuhn-Tucker conditions, where LIBSVM stops
-  int64_t cache = int64_t{200} << 20;  ///< bytes for rows of the kernel in work
+  int64_t cache = int64_t{200} << 20;  ///< bytes for rows of the kernel in work, at most 4 for each entry of a pair's
   uint64_t seed = 0;          ///< of the folds; the C library's own generator is seeded with it
   MachineOptions machine = {};
 };
@@ -40,7 +40,8 @@ struct Svm {
 };
 
 /// @param K  [n, n]   @param labels  int64 [n], 0 … classes − 1, at least two of which occur
-/// @throws InvalidInput also in LIBSVM's words where it refuses a setting. Memory: K, and 16n² bytes in LIBSVM's form.
+/// @throws InvalidInput also in LIBSVM's words where it refuses a setting. Memory: K, and 16n² bytes in LIBSVM's form. Without probabilities, as many pairs of classes are
+/// in work as there are threads, each with a cache of its own.
 Svm fit_svm(const Tensor& K, const Tensor& labels, int64_t classes, const SvmOptions& options = {});
 
 /// Labels that machines for classes take: int64 [n], each within 0 … classes − 1, at least two different. @throws InvalidInput

@@ -12,7 +12,7 @@ namespace {
 
 /// How a raw gradient moves the weights at its own step: Δ = −S(κ M∘(N∘D + E)∘g) + …; of y it takes Sᵀy.
 Coefficient push_of(const LinearForm& f) {
-  const Coefficient push = f.N.times(f.D).plus(f.E).times(Coefficient{f.kappa});
+  const Coefficient push = f.N.times(f.D).plus(f.E).times(Coefficient{f.kappa, {}});
   return f.M.defined() ? push.times(Coefficient{0, f.M}) : push;
 }
 

@@ -141,7 +141,9 @@ TEST(Taylorised, OfOrderOneIsTheLinearModel) {
       const Tensor r = (f.softmax(1) - Y.index_select(0, rows_of)) / 4;
       m = 0.7 * m + at::matmul(r.reshape(-1), J.index_select(0, rows_of).reshape({12, -1}));
       w = w - 0.3 * m;
-      if (s == 6) EXPECT_LT((found.taylor_outputs[1] - start - at::matmul(J, w)).abs().max().item<double>(), 1e-10);
+      if (s == 6) {
+        EXPECT_LT((found.taylor_outputs[1] - start - at::matmul(J, w)).abs().max().item<double>(), 1e-10);
+      }
     }
     const Tensor end = start + at::matmul(J, w);
     EXPECT_LT((found.taylor_outputs[2] - end).abs().max().item<double>(), 1e-10);

@@ -7,6 +7,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/eye.h>
+#include <ATen/ops/randint.h>
 #include <ATen/ops/zeros.h>
 #include <libsvm/svm.h>
 
@@ -81,6 +82,21 @@ TEST_F(SupportVectors, ManyClassesAreLibsvmsOwn) {
     }
   }
   svm_free_and_destroy_model(&model);
+}
+
+/// Without probabilities the pairs are trained side by side; with them LIBSVM trains them one after the other.
+TEST_F(SupportVectors, PairsSideBySideAreThoseOneAfterTheOther) {
+  at::manual_seed(4);
+  const Tensor five = at::randint(0, 5, {30}, at::kLong), two = five.remainder(2);
+  for (const auto& [labels, classes] : {std::pair{five, 5}, {thirds, 3}, {two, 2}}) {
+    const Svm together = fit_svm(K, labels, classes, {.C = 3}), apart = fit_svm(K, labels, classes, {.C = 3, .probability = true});
+    EXPECT_TRUE(together.support.equal(apart.support));
+    EXPECT_TRUE(together.per_class.equal(apart.per_class));
+    EXPECT_TRUE(together.coefficients.equal(apart.coefficients));
+    EXPECT_TRUE(together.rho.equal(apart.rho));
+    EXPECT_EQ(together.examples, apart.examples);
+    EXPECT_FALSE(together.sigmoids.defined());
+  }
 }
 
 TEST_F(SupportVectors, OnlySupportVectorsAreNeeded) {

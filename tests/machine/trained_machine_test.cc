@@ -46,7 +46,9 @@ class Trained : public ::testing::Test, protected testing::Problem {
 void expect_same(const Tensor& a, const Tensor& b, const char* what, const std::string& kind) {
   ASSERT_EQ(a.defined(), b.defined()) << kind << " " << what;
   // numbers that were read lie in other strides, for which BLAS sums in another order
-  if (a.defined()) EXPECT_LE(largest_difference(a, b), 1e-13 * (1 + a.abs().max().item<double>())) << kind << " " << what;
+  if (a.defined()) {
+    EXPECT_LE(largest_difference(a, b), 1e-13 * (1 + a.abs().max().item<double>())) << kind << " " << what;
+  }
 }
 
 TEST_F(Trained, AnswersAreTheSameAfterWritingAndReading) {
@@ -83,7 +85,9 @@ TEST_F(Trained, PredictionsInPiecesAreThoseInOne) {
   for (const TrainedMachine& m : all()) {
     const MachinePrediction whole = predict_inputs(m, x), pieces = predict_inputs(m, x, 64 * 30 * 7);  // 7 rows at a time
     EXPECT_LE(largest_difference(whole.outputs, pieces.outputs), 1e-13);
-    if (whole.probabilities.defined()) EXPECT_LE(largest_difference(whole.probabilities, pieces.probabilities), 1e-13);
+    if (whole.probabilities.defined()) {
+      EXPECT_LE(largest_difference(whole.probabilities, pieces.probabilities), 1e-13);
+    }
   }
 }
 

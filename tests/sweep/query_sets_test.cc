@@ -163,7 +163,9 @@ TEST_P(Sets, AreStreamedWhereMemoryIsSmall) {
     if (memory > enough) continue;
     EXPECT_LE(told.inputs_per_piece, 2);
     EXPECT_EQ(told.held_pieces, 0);
-    if (told.memory > told.ledger_bytes + 64) EXPECT_EQ(told.chunks, 3);
+    if (told.memory > told.ledger_bytes + 64) {
+      EXPECT_EQ(told.chunks, 3);
+    }
   }
 }
 
