@@ -33,13 +33,15 @@ class Nodes {
   Nodes(const Tensor& rows, const Tensor& order, const Tensor& columns) : width_(columns.size(0) + 1), nodes_(new svm_node[static_cast<size_t>(order.size(0) * width_)]) {
     const Tensor values = rows.contiguous();
     const int64_t *from = order.const_data_ptr<int64_t>(), *at = columns.const_data_ptr<int64_t>();
-    for (int64_t i = 0; i < order.size(0); ++i) {
-      const double* value = values.const_data_ptr<double>() + from[i] * values.size(1);
-      svm_node* row = nodes_.get() + i * width_;
-      row[0] = {0, static_cast<double>(i + 1)};
-      for (int64_t j = 1; j < width_; ++j) row[j] = {static_cast<int>(j), value[at[j - 1]]};
-      rows_.push_back(row);
-    }
+    for (int64_t i = 0; i < order.size(0); ++i) rows_.push_back(nodes_.get() + i * width_);
+    at::parallel_for(0, order.size(0), 64, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const double* value = values.const_data_ptr<double>() + from[i] * values.size(1);
+        svm_node* row = rows_[static_cast<size_t>(i)];
+        row[0] = {0, static_cast<double>(i + 1)};
+        for (int64_t j = 1; j < width_; ++j) row[j] = {static_cast<int>(j), value[at[j - 1]]};
+      }
+    });
   }
   svm_node** rows() { return rows_.data(); }
 
