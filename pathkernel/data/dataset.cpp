@@ -1,12 +1,12 @@
 #include <pathkernel/data/dataset.h>
 
 #include <pathkernel/core/error.h>
+#include <pathkernel/core/finite.h>
 #include <pathkernel/core/hash.h>
 #include <pathkernel/data/folders.h>
 #include <pathkernel/data/relabel.h>
 #include <pathkernel/data/table.h>
 
-#include <ATen/ops/isfinite.h>
 #include <ATen/ops/where.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -146,17 +146,9 @@ TrainTest load_parts(const DataSource& source) {
                                  names_of_known_sets()));
 }
 
-/// Row of the first value that is not finite; -1: there is none.
-int64_t first_bad_row(const Tensor& values) {
-  if (values.numel() == 0 || !values.is_floating_point()) return -1;
-  const Tensor finite = at::isfinite(values);
-  if (finite.all().item<bool>()) return -1;
-  return finite.reshape({values.size(0), -1}).all(1).to(at::kByte).argmin().item<int64_t>();
-}
-
 void check_finite(const Dataset& part) {
   for (const auto& [what, values] : {std::pair{"inputs", part.inputs}, {"targets", part.targets}}) {
-    const int64_t row = first_bad_row(values);
+    const int64_t row = first_row_not_finite(values);
     if (row >= 0)
       throw InvalidInput(fmt::format("{}: row {} of the {} holds NaN or infinity; replace it or leave the row out", part.name, row,
                                      what));

@@ -3,6 +3,7 @@
 #include <pathkernel/core/error.h>
 #include <pathkernel/kernel/moments.h>
 #include <pathkernel/kernel/tangent_kernel.h>
+#include <pathkernel/model/in_float64.h>
 #include <pathkernel/model/own_weights.h>
 #include <pathkernel/record/replay.h>
 #include <pathkernel/tangent/contraction.h>
@@ -26,12 +27,6 @@ struct Version {
   Tensors weights, buffers, next;
 };
 
-Tensors in_double(const NamedTensors& tensors) {
-  Tensors all;
-  for (const auto& [name, t] : tensors) all.push_back(at::isFloatingType(t.scalar_type()) ? t.detach().to(at::kDouble, false, /*copy=*/true) : t.detach().clone());
-  return all;
-}
-
 /// [n, O]
 Tensor by_example(const Tensor& t) { return t.reshape({t.size(0), -1}); }
 
@@ -46,9 +41,9 @@ std::vector<Version> versions_of(const Recording& recording, const Learner& lear
   double time = 0, lr = 0;
   Tensors before;  // of the run's end
   for (int64_t s = 0; s <= last; ++s) {
-    const Tensors weights = wanted(s) || wanted(s - 1) || s == T - 1 ? in_double(learner.model.parameters()) : Tensors();
+    const Tensors weights = wanted(s) || wanted(s - 1) || s == T - 1 ? InFloat64::copies(values(learner.model.parameters())) : Tensors();
     if (wanted(s - 1)) versions.back().next = weights, versions.back().lr = lr;
-    if (wanted(s)) versions.push_back({s, time, lr, weights, in_double(learner.model.buffers()), {}});
+    if (wanted(s)) versions.push_back({s, time, lr, weights, InFloat64::copies(values(learner.model.buffers())), {}});
     if (s == T && wanted(s)) versions.back().next = before;
     before = weights;
     if (s == last) break;

@@ -6,6 +6,7 @@
 #include <pathkernel/kernel/path_kernel.h>
 #include <pathkernel/kernel/tangent_blocks.h>
 #include <pathkernel/kernel/tangent_kernel.h>
+#include <pathkernel/model/in_float64.h>
 #include <pathkernel/model/own_weights.h>
 #include <pathkernel/record/replay.h>
 #include <pathkernel/record/step_rate.h>
@@ -29,18 +30,12 @@ namespace {
 
 constexpr double none = std::numeric_limits<double>::quiet_NaN();
 
-Tensors in_double(const Tensors& tensors) {
-  Tensors all;
-  for (const Tensor& t : tensors) all.push_back(at::isFloatingType(t.scalar_type()) ? t.detach().to(at::kDouble, false, /*copy=*/true) : t.detach().clone());
-  return all;
-}
-
 /// What a step's passes were made of: inputs, ∂ℓ_i/∂f_i and b_i, as training had them.
 class Residuals : public StepObserver {
  public:
   struct Pass { Tensors inputs; Tensor indices, r, b; };
 
-  void before_forward(Model&, const Batch& batch) override { passes.push_back({in_double(batch.inputs), batch.indices.cpu(), {}, {}}); }
+  void before_forward(Model&, const Batch& batch) override { passes.push_back({InFloat64::copies(batch.inputs), batch.indices.cpu(), {}, {}}); }
   void after_forward(const Tensors& outputs, const Tensor& losses, const Tensor& weights) override {
     const Tensor r = torch::autograd::grad({losses.sum()}, {outputs.at(0)}, {}, /*retain_graph=*/true).front();
     passes.back().r = r.detach().reshape({r.size(0), -1}).to(at::kDouble);
@@ -92,13 +87,13 @@ class Walk {
   Walked run() {
     const std::vector<double> times = times_of(recording_);
     for (int64_t s = 0; s < recording_.steps(); ++s) {
-      const Tensors w = in_double(values(model_.parameters())), buffers = in_double(values(model_.buffers()));
+      const Tensors w = InFloat64::copies(values(model_.parameters())), buffers = InFloat64::copies(values(model_.buffers()));
       Residuals residuals;
       replay_.advance(&residuals);
       const double kappa = is_sgd(recording_) ? clipped(replay_.trainer().optimizer()) : 1;
       if (kappa < 0)
         for (Residuals::Pass& pass : residuals.passes) pass.r.neg_();
-      const Tensors next = in_double(values(model_.parameters()));
+      const Tensors next = InFloat64::copies(values(model_.parameters()));
       const OwnWeights training(model_);  // the step's storage again, for the next one
       add(w, next, buffers, residuals.passes, times[size_t(s)] * std::abs(kappa));
       if (options_.progress) options_.progress("steps", s + 1, recording_.steps());
@@ -115,7 +110,7 @@ class Walk {
 
   /// Weights, buffers and the queries' outputs now.
   void note(Tensors& weights, Tensors& buffers, Tensor& f) {
-    weights = in_double(values(model_.parameters())), buffers = in_double(values(model_.buffers()));
+    weights = InFloat64::copies(values(model_.parameters())), buffers = InFloat64::copies(values(model_.buffers()));
     const OwnWeights training(model_);
     put(weights, buffers);
     const at::AutoGradMode off(false);
@@ -262,7 +257,7 @@ Fidelity fidelity(const Recording& recording, const Learner& learner, const Data
   require_finite(queries, "fidelity", "the queries");
   if (recording.steps() == 0) throw InvalidInput(fmt::format("fidelity: the recording {} has no steps", recording.folder()));
   const OwnWeights own(learner.model);
-  const Tensors asked = in_double(queries);
+  const Tensors asked = InFloat64::copies(queries);
   const Walked walked = Walk(recording, learner, data, asked, options).run();
   const Tensors examples = take(data, at::arange(data.size(), at::kLong), at::kDouble).inputs;
   return Judge(learner.model, examples, asked, walked, is_sgd(recording), options.memory).run(recording.steps());

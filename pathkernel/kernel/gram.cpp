@@ -2,14 +2,13 @@
 
 #include <pathkernel/core/bytes.h>
 #include <pathkernel/core/error.h>
+#include <pathkernel/core/finite.h>
 #include <pathkernel/data/mapped_npy.h>
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/aminmax.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
@@ -77,10 +76,8 @@ void try_one_pair(const Kernel& kernel, const Tensor& x, const Tensor& y) {
 }
 
 void check_finite(const Kernel& kernel, const Tensor& values, const Tile& tile) {
-  const auto [least, most] = at::aminmax(values);  // what is no number makes these none too
-  if (std::isfinite(least.item<double>()) && std::isfinite(most.item<double>())) return;
-  const Tensor finite = at::isfinite(values);
-  const int64_t at = finite.reshape(-1).to(at::kByte).argmin().item<int64_t>();
+  const int64_t at = first_not_finite(values);
+  if (at < 0) return;
   const int64_t i = at / tile.columns, j = at % tile.columns;
   throw InvalidInput(fmt::format("gram: entry ({}, {}) of {} is {}; numbers this large overflow in {} (inputs or weights too large), or the kernel "
                                  "is infinite there",

@@ -1,8 +1,8 @@
 #include <pathkernel/kernel/kernel.h>
 
 #include <pathkernel/core/error.h>
+#include <pathkernel/core/finite.h>
 
-#include <ATen/ops/isfinite.h>
 #include <ATen/ops/tril.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -15,9 +15,8 @@ void check_one(const Tensor& x, const char* name) {
     throw InvalidInput(fmt::format("kernel: {} is {}, expected [n, ...] with at least one example and one number per example", name, describe(x)));
   if (x.scalar_type() != at::kDouble && x.scalar_type() != at::kFloat)
     throw InvalidInput(fmt::format("kernel: {} is {}; convert it to float64 or float32 first", name, describe(x)));
-  const Tensor finite = at::isfinite(x.detach());
-  if (finite.all().item<bool>()) return;
-  const int64_t row = finite.flatten(1).all(1).to(at::kByte).argmin().item<int64_t>();
+  const int64_t row = first_row_not_finite(x);
+  if (row < 0) return;
   throw InvalidInput(fmt::format("kernel: {} holds NaN or an infinite number in row {}; remove or fill in such rows first", name, row));
 }
 

@@ -1,8 +1,8 @@
 #include <pathkernel/kernel/moments.h>
 
 #include <pathkernel/core/error.h>
+#include <pathkernel/core/finite.h>
 
-#include <ATen/ops/isfinite.h>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
@@ -26,10 +26,8 @@ std::vector<int64_t> moments_of(const Recording& recording, std::vector<int64_t>
 
 void require_finite(const Tensors& tensors, const char* who, const char* what) {
   for (const Tensor& t : tensors) {
-    if (!at::isFloatingType(t.scalar_type()) || t.numel() == 0) continue;
-    const Tensor finite = at::isfinite(t.detach()).reshape({t.dim() > 0 ? t.size(0) : 1, -1}).all(1);
-    if (finite.all().item<bool>()) continue;
-    throw InvalidInput(fmt::format("{}: {} hold NaN or an infinite number in row {}; leave such rows out", who, what, finite.to(at::kByte).argmin().item<int64_t>()));
+    if (const int64_t row = first_row_not_finite(t); row >= 0)
+      throw InvalidInput(fmt::format("{}: {} hold NaN or an infinite number in row {}; leave such rows out", who, what, row));
   }
 }
 

@@ -1,4 +1,4 @@
-#include <pathkernel/machine/laplace.h>
+#include <pathkernel/machine/laplace_newton.h>
 
 #include <pathkernel/core/error.h>
 #include <pathkernel/machine/expectations.h>
@@ -11,8 +11,6 @@
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
 #include <limits>
 #include <optional>
 
@@ -25,7 +23,7 @@ struct Mode {
   Tensor f, a, pi, root;
   Cholesky factor;
   double objective = -std::numeric_limits<double>::infinity();  ///< −½ aᵀf + Σ log σ(yf)
-  double moved = std::numeric_limits<double>::infinity();  ///< how far Newton's whole step to here goes, in units of the largest |f| (or of 1)
+  double moved = std::numeric_limits<double>::infinity();
 };
 
 double objective(const Tensor& a, const Tensor& f, const Tensor& y) { return -0.5 * a.dot(f).item<double>() + at::log_sigmoid(y * f).sum().item<double>(); }
@@ -37,20 +35,15 @@ void linearise(Mode& m, const Tensor& K, const LaplaceOptions& options) {
   m.factor = cholesky(B, options.machine, who, "I + W^1/2 K W^1/2");
 }
 
-/// One step of Newton's method, halved until the objective does not fall by more than rounding; nothing where no part of it is small enough. The book's a_new = (I + WK)⁻¹(Wf + ∇)
+/// One step of Newton's method. The book's a_new = (I + WK)⁻¹(Wf + ∇)
 /// is a + (I + WK)⁻¹(∇ − a), whose rounding shrinks with the step.
 std::optional<Mode> step(const Mode& m, const Tensor& K, const Tensor& y) {
   const Tensor r = (y + 1) / 2 - m.pi - m.a;  // ∇ − a
   const Tensor change = r - m.root * m.factor.solve((m.root * K.mv(r)).unsqueeze(1)).squeeze(1);
-  Mode next = m;
-  for (double size = 1; size > 1e-6; size /= 2) {
-    next.a = m.a + size * change;
+  return halved_step(m, change, [&](Mode& next) {
     next.f = K.mv(next.a);
     next.objective = objective(next.a, next.f, y);
-    if (size == 1) next.moved = (next.f - m.f).abs().max().item<double>() / std::max(1.0, next.f.abs().max().item<double>());
-    if (next.objective >= m.objective - 1e-13 * std::abs(m.objective)) return next;
-  }
-  return {};
+  });
 }
 
 }  // namespace
@@ -76,17 +69,7 @@ LaplaceBinary fit_laplace_binary(const Tensor& K, const Tensor& labels, const La
   m.f = m.a = at::zeros({n}, gram.options());
   m.objective = objective(m.a, m.f, y);
   LaplaceBinary machine;
-  linearise(m, gram, options);
-  while (!machine.converged && machine.iterations < options.iterations) {
-    const double before = m.moved;
-    std::optional<Mode> next = step(m, gram, y);
-    if (!next) break;
-    m = *std::move(next);
-    linearise(m, gram, options);
-    ++machine.iterations;
-    machine.converged = m.moved <= options.tolerance;
-    if (m.moved >= before && before < 1e-5) break;  // rounding is all that is left
-  }
+  find_mode(m, [&](Mode& at) { linearise(at, gram, options); }, [&](const Mode& at) { return step(at, gram, y); }, options, machine);
   machine.mode = m.f;
   machine.gradient = (y + 1) / 2 - m.pi;
   machine.root = m.root;

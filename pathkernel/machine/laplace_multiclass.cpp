@@ -1,4 +1,4 @@
-#include <pathkernel/machine/laplace.h>
+#include <pathkernel/machine/laplace_newton.h>
 
 #include <pathkernel/core/error.h>
 #include <pathkernel/machine/expectations.h>
@@ -12,8 +12,6 @@
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
 #include <limits>
 #include <optional>
 
@@ -28,7 +26,7 @@ struct Mode {
   Cholesky sum;     ///< of Σ_c E_c
   double half_log_determinants = 0;  ///< Σ_c ½ log|I + D_c^½KD_c^½|
   double objective = 0;              ///< −½ aᵀf + yᵀf − Σ log Σ_c exp f_c
-  double moved = std::numeric_limits<double>::infinity();  ///< as for two classes
+  double moved = std::numeric_limits<double>::infinity();
 };
 
 double objective(const Tensor& a, const Tensor& f, const Tensor& y) {
@@ -55,15 +53,10 @@ std::optional<Mode> step(const Mode& m, const Tensor& K, const Tensor& y) {
   const Tensor c = at::matmul(m.E, r.mm(K).unsqueeze(2)).squeeze(2);            // E K r
   const Tensor shared = m.sum.solve(c.sum(0).unsqueeze(1));                     // (ΣE)⁻¹ Σ_c c
   const Tensor change = r - c + at::matmul(m.E, shared).squeeze(2);             // (I + (D − ΠΠᵀ)K)⁻¹ r
-  Mode next = m;
-  for (double size = 1; size > 1e-6; size /= 2) {
-    next.a = m.a + size * change;
+  return halved_step(m, change, [&](Mode& next) {
     next.f = next.a.mm(K);
     next.objective = objective(next.a, next.f, y);
-    if (size == 1) next.moved = (next.f - m.f).abs().max().item<double>() / std::max(1.0, next.f.abs().max().item<double>());
-    if (next.objective >= m.objective - 1e-13 * std::abs(m.objective)) return next;
-  }
-  return {};
+  });
 }
 
 }  // namespace
@@ -102,17 +95,7 @@ LaplaceMulticlass fit_laplace_multiclass(const Tensor& K, const Tensor& labels, 
   m.f = m.a = at::zeros({classes, n}, gram.options());
   m.objective = objective(m.a, m.f, y);
   LaplaceMulticlass machine;
-  linearise(m, gram, options);
-  while (!machine.converged && machine.iterations < options.iterations) {
-    const double before = m.moved;
-    std::optional<Mode> next = step(m, gram, y);
-    if (!next) break;
-    m = *std::move(next);
-    linearise(m, gram, options);
-    ++machine.iterations;
-    machine.converged = m.moved <= options.tolerance;
-    if (m.moved >= before && before < 1e-5) break;  // rounding is all that is left
-  }
+  find_mode(m, [&](Mode& at) { linearise(at, gram, options); }, [&](const Mode& at) { return step(at, gram, y); }, options, machine);
   machine.mode = m.f;
   machine.gradient = y - m.pi;
   machine.E = m.E;

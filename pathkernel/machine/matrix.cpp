@@ -2,6 +2,7 @@
 
 #include <pathkernel/core/bytes.h>
 #include <pathkernel/core/error.h>
+#include <pathkernel/core/finite.h>
 
 #include <ATen/ops/aminmax.h>
 #include <ATen/ops/cholesky_inverse.h>
@@ -27,8 +28,7 @@ double largest_entry(const Tensor& K, const std::string& who, const char* what) 
   const auto [least, most] = at::aminmax(K);  // what is no number makes these none too
   const double largest = std::max(-least.item<double>(), most.item<double>());
   if (std::isfinite(largest)) return largest;
-  const Tensor finite = at::isfinite(K);
-  const int64_t at = finite.reshape(-1).to(at::kByte).argmin().item<int64_t>(), columns = K.size(1);
+  const int64_t at = first_not_finite(K), columns = K.size(1);
   throw InvalidInput(fmt::format("{}: entry ({}, {}) of the {} is {}; a kernel's values must be finite", who, at / columns, at % columns, what,
                                  K.reshape(-1)[at].item<double>()));
 }
@@ -118,9 +118,7 @@ Tensor targets_of(const Tensor& y, int64_t n, const std::string& who) {
   if (!y.defined() || y.dim() < 1 || y.dim() > 2 || y.size(0) != n || y.numel() == 0)
     throw InvalidInput(fmt::format("{}: targets are {}, but [{}] or [{}, k] is expected: one row for each row of the Gram matrix", who, describe(y), n, n));
   const Tensor numbers = y.detach().to(at::kDouble);
-  const Tensor finite = at::isfinite(numbers).reshape({n, -1}).all(1);
-  if (!finite.all().item<bool>())
-    throw InvalidInput(fmt::format("{}: the target of example {} is not finite", who, finite.to(at::kByte).argmin().item<int64_t>()));
+  if (const int64_t row = first_row_not_finite(numbers); row >= 0) throw InvalidInput(fmt::format("{}: the target of example {} is not finite", who, row));
   return numbers.dim() == 1 ? numbers.unsqueeze(1) : numbers;
 }
 

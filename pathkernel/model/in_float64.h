@@ -18,6 +18,13 @@ class InFloat64 {
     return tensors;
   }
 
+  /// The same as copies, which what becomes of the tensors later does not reach.
+  static Tensors copies(const Tensors& tensors) {
+    Tensors all;
+    for (const Tensor& t : tensors) all.push_back(t.detach().to(at::isFloatingType(t.scalar_type()) ? at::kDouble : t.scalar_type(), /*non_blocking=*/false, /*copy=*/true));
+    return all;
+  }
+
  private:
   static Tensors floating(const NamedTensors& tensors) { return inputs(values(tensors)); }
 

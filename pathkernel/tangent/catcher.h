@@ -27,8 +27,8 @@ class Catcher {
   /// The backward pass of one number for take() alone, in place of number.backward(): only the cotangents that are caught are computed, no
   /// parameter's gradient (a third of a backward pass), and no .grad is written.
   void backward(const Tensor& number, bool retain_graph = false);
-  /// backward() and take() of Σ_i numbers_ik for every k, of numbers [n, K]: the graph is walked once for sixteen of them, their cotangents side by side
-  /// (torch.func's vmap); where an operation's backward pass cannot be batched, once for each. The graph stays.
+  /// backward() and take() of Σ_i numbers_ik for every k, of numbers [n, K]: the graph is walked once for as many of them, at most sixteen, as have their
+  /// cotangents fit the cache side by side (torch.func's vmap); where an operation's backward pass cannot be batched, once for each. The graph stays.
   std::vector<FactorSet> backward_each(const Tensor& numbers);
   /// The gradients caught since the last call (a second backward pass over a retained graph gives a second set).
   FactorSet take();
